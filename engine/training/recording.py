@@ -1,0 +1,212 @@
+"""What a training writes while it runs: metrics.jsonl, samples.jsonl, checkpoints; and what it obeys: `control`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from engine.algorithms.pipeline import Pipeline
+from engine.contract import StepStats
+from engine.errors import PoiseError
+from engine.training.trainer import Batch, PoiseTrainer
+
+STATE_FILE = "pipeline.json"
+"""The mechanisms' state beside TRL's own files in a checkpoint."""
+
+
+class Recorder(TrainerCallback):  # type: ignore[misc]
+    """Writes one metrics line an optimizer update and one group of samples every few; reads the control word.
+
+    Args:
+        folder: the trial's folder.
+        pipeline: its controllers run after each update; its state goes into checkpoints.
+        updates_per_batch: checkpoints and pauses happen only where a batch ends: TRL's buffer is not saved.
+        sample_every: updates between two recorded groups.
+    """
+
+    def __init__(self, folder: Path, pipeline: Pipeline, updates_per_batch: int, sample_every: int) -> None:
+        self.folder = folder
+        self.pipeline = pipeline
+        self.updates_per_batch = updates_per_batch
+        self.sample_every = sample_every
+        self.trainer: PoiseTrainer | None = None
+        self.ended_by: str | None = None
+        """`pause` or `stop` when the control word ended the training."""
+        self._batch: Batch | None = None
+        self._samples_due = True
+        self._row: dict[str, Any] = {}
+        self._last = time.perf_counter()
+        self._process = psutil.Process()
+
+    def on_batch(self, batch: Batch) -> None:
+        """A generation batch is graded and has its advantages."""
+        self._batch = batch
+        self._row = batch_metrics(batch, self.pipeline_group_size)
+        if self._samples_due:
+            self._samples_due = False
+            self._write_samples(batch)
+
+    @property
+    def pipeline_group_size(self) -> int:
+        """Rows of one group."""
+        assert self.trainer is not None
+        return self.trainer.hyper.group_size
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        """After each update (logging_steps is 1): the metrics line, then the controllers."""
+        if "loss" not in logs or self.trainer is None or self._batch is None:
+            return
+        stats, self.trainer.loss_stats = self.trainer.loss_stats, []
+        now = time.perf_counter()
+        rows = len(self._batch.ids) / self.updates_per_batch
+        means = token_means(stats)
+        row = {
+            "step": state.global_step,
+            "time": time.time(),
+            "epoch_progress": state.global_step / max(state.max_steps, 1),
+            "loss": logs["loss"],
+            "grad_norm": logs.get("grad_norm"),
+            "learning_rate": logs.get("learning_rate"),
+            **self._row,
+            **means,
+            "samples_per_second": rows / max(now - self._last, 1e-9),
+            "memory_mb": self._process.memory_info().rss / 2**20,
+        }
+        self._last = now
+        _append(self.folder / "metrics.jsonl", row)
+        for key in ("loss", "grad_norm"):
+            if row[key] is not None and not math.isfinite(row[key]):
+                raise PoiseError(f"diverged: {key} is {row[key]} at update {state.global_step}")
+        self._samples_due = state.global_step % self.sample_every < self.updates_per_batch
+        self.pipeline.on_optimizer_step(
+            StepStats(
+                step=state.global_step,
+                progress=row["epoch_progress"],
+                reward=row["reward"],
+                correct=row["correct"],
+                entropy=means["entropy"],
+                kl=means["kl"],
+                length=row["length"],
+                clip_fraction=means["clip_fraction"],
+                grad_norm=float(row["grad_norm"] or 0.0),
+            )
+        )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        """Obey the control word where a batch ends."""
+        if state.global_step % self.updates_per_batch == 0 and state.global_step < state.max_steps:
+            word = read_control(self.folder)
+            if word in ("pause", "stop"):
+                self.ended_by = word
+                control.should_save = True
+                control.should_training_stop = True
+        return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Put the mechanisms' state into the checkpoint that was just written."""
+        target = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
+        target.write_text(json.dumps(self.pipeline.state_dict()))
+
+    def _write_samples(self, batch: Batch) -> None:
+        assert self.trainer is not None and batch.advantages is not None
+        step, size = self.trainer.state.global_step, self.pipeline_group_size
+        group = (step // max(self.sample_every, 1)) % (len(batch.ids) // size)
+        with (self.folder / "samples.jsonl").open("a", encoding="utf-8") as f:
+            for i in range(group * size, (group + 1) * size):
+                advantage = batch.advantages[i]
+                row = {
+                    "step": step,
+                    "task": batch.tasks[i],
+                    "problem": batch.ids[i],
+                    "prompt": batch.prompts[i],
+                    "completion": batch.completions[i],
+                    "reward": _finite(batch.rewards[i].item()),
+                    "parts": {k: _finite(v[i].item()) for k, v in batch.parts.items()},
+                    "correct": bool(batch.correct[i]),
+                    "valid": bool(batch.valid[i]),
+                    "truncated": bool(batch.truncated[i]),
+                    "advantage": _finite(advantage.float().mean().item()),
+                    "length": int(batch.lengths[i]),
+                }
+                f.write(json.dumps(row) + "\n")
+
+
+def batch_metrics(batch: Batch, group_size: int) -> dict[str, Any]:
+    """Means over a generation batch; fractions in [0, 1], lengths in tokens."""
+    assert batch.advantages is not None
+    rate = batch.correct.float().view(-1, group_size).mean(dim=1)
+    rewards = torch.nan_to_num(batch.rewards)
+    return {
+        "reward": rewards.mean().item(),
+        "reward_std": rewards.std().item(),
+        "parts": {k: _finite(torch.nanmean(v).item()) for k, v in batch.parts.items()},
+        "correct": batch.correct.float().mean().item(),
+        "invalid": 1.0 - batch.valid.float().mean().item(),
+        "truncated": batch.truncated.float().mean().item(),
+        "length": batch.lengths.mean().item(),
+        "length_std": batch.lengths.std().item(),
+        "all_fail": (rate == 0).float().mean().item(),
+        "mixed": ((rate > 0) & (rate < 1)).float().mean().item(),
+        "all_pass": (rate == 1).float().mean().item(),
+        "advantage_mean": batch.advantages.float().mean().item(),
+        "advantage_std": batch.advantages.float().std().item(),
+        "advantage_max": batch.advantages.float().abs().max().item(),
+    }
+
+
+def token_means(stats: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """Means over the tokens of one optimizer update, from the sums of its micro-batches."""
+    total = {k: float(sum(s[k].item() for s in stats)) for k in ("tokens", "entropy", "kl", "ratio", "clipped")}
+    tokens = max(total["tokens"], 1.0)
+    return {
+        "entropy": total["entropy"] / tokens,
+        "kl": total["kl"] / tokens,
+        "ratio_mean": total["ratio"] / tokens,
+        "clip_fraction": total["clipped"] / tokens,
+    }
+
+
+def read_control(folder: Path) -> str | None:
+    """The word somebody left for the training, or None."""
+    try:
+        return (folder / "control").read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def cut_after(path: Path, step: int) -> None:
+    """Drop the lines of a JSON-lines file that are newer than `step`, torn ones too: a resumed training writes them again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    clean = {k: _finite(v) if isinstance(v, float) else v for k, v in row.items()}
+    with path.open("a", encoding="utf-8") as f:
+        f.write(json.dumps(clean) + "\n")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

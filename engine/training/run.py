@@ -1,0 +1,159 @@
+"""The `train` job: one training of one algorithm, from the profile to an adapter.
+
+Runs in its own process: it imports a candidate's file. The job's extra keys: `grader_fd` (a connected socket to the
+grader), `off` (mechanisms switched off), `resume` (go on from the newest checkpoint of the folder).
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import set_seed
+from trl import GRPOConfig
+
+from engine.algorithms.loader import load_algorithm
+from engine.algorithms.pipeline import Pipeline
+from engine.contract import Algorithm
+from engine.process.child import Paused, Stopped
+from engine.profiles.load_model import load_base
+from engine.tasks.grader_client import GraderClient
+from engine.training.recording import STATE_FILE, Recorder, cut_after
+from engine.training.trainer import Batch, PoiseTrainer
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Train and leave `adapter/` in the job's folder.
+
+    Returns:
+        `{"updates", "train_seconds", "adapter"}`.
+
+    Raises:
+        Paused, Stopped: the control word ended it; a checkpoint is there.
+        PoiseError: the algorithm is broken or the training diverged.
+    """
+    folder = Path(job["folder"])
+    profile = job["profile"]
+    algorithm = load_algorithm(Path(job["algorithm"])) if job.get("algorithm") else Algorithm("GRPO")
+    pipeline = Pipeline(algorithm.without(job.get("off") or []), seed=job["seed"])
+    grader = GraderClient(socket.socket(fileno=job["grader_fd"]))
+    started = time.monotonic()
+    recorder = Recorder(
+        folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"]
+    )
+    trainer = build_trainer(profile, job["seed"], folder, pipeline, grader, recorder)
+    checkpoint = newest_checkpoint(folder / "checkpoints") if job.get("resume") else None
+    if checkpoint is not None:
+        pipeline.load_state_dict(json.loads((checkpoint / STATE_FILE).read_text()))
+    step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    for name in ("metrics.jsonl", "samples.jsonl"):
+        cut_after(folder / name, step)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if recorder.ended_by == "pause":
+        raise Paused(f"paused after update {trainer.state.global_step}")
+    if recorder.ended_by == "stop":
+        raise Stopped(f"stopped after update {trainer.state.global_step}")
+    trainer.model.save_pretrained(str(folder / "adapter"), safe_serialization=True)
+    return {
+        "updates": trainer.state.global_step,
+        "train_seconds": time.monotonic() - started,
+        "adapter": "adapter",
+    }
+
+
+def build_trainer(
+    profile: dict[str, Any],
+    seed: int,
+    folder: Path,
+    pipeline: Pipeline,
+    grader: GraderClient,
+    recorder: Recorder,
+) -> PoiseTrainer:
+    """The trainer of a profile, ready to run; draws the adapter's initial weights from `seed`."""
+    torch.set_num_threads(profile["train"]["threads"])
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_seed(seed)
+    model, tokenizer = load_base(profile["model"])
+    prompts, part_weights = grader.prompts()
+    trainer = PoiseTrainer(
+        pipeline=pipeline,
+        grader=grader,
+        part_weights=part_weights,
+        on_batch=lambda batch: recorder.on_batch(batch),
+        model=model,
+        args=grpo_config(profile, seed, folder / "checkpoints"),
+        train_dataset=Dataset.from_list(prompts),
+        processing_class=tokenizer,
+        peft_config=lora_config(profile["model"]),
+        callbacks=[recorder],
+    )
+    recorder.trainer = trainer
+    return trainer
+
+
+def lora_config(model: dict[str, Any]) -> LoraConfig:
+    """The profile's adapter: no dropout, so that the old and the new policy differ by training alone."""
+    return LoraConfig(
+        r=model["lora_r"],
+        lora_alpha=model["lora_alpha"],
+        target_modules=model["lora_target"],
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+
+
+def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
+    """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`, checkpoints only where a batch ends."""
+    train = profile["train"]
+    rows = train["prompts_per_batch"] * train["group_size"]
+    cuda = torch.cuda.is_available()
+    return GRPOConfig(
+        output_dir=str(output),
+        seed=seed,
+        max_steps=train["updates"],
+        learning_rate=train["learning_rate"],
+        lr_scheduler_type="constant",
+        per_device_train_batch_size=rows // train["updates_per_batch"],
+        gradient_accumulation_steps=1,
+        steps_per_generation=train["updates_per_batch"],
+        num_generations=train["group_size"],
+        num_iterations=1,
+        loss_type="grpo",
+        scale_rewards="group",
+        epsilon=train["clip_epsilon"],
+        beta=train["beta"],
+        entropy_coef=train["entropy_coef"],
+        use_bias_correction_kl=False,
+        temperature=train["temperature"],
+        top_p=1.0,
+        top_k=0,
+        max_completion_length=train["max_completion_length"],
+        remove_unused_columns=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=train["checkpoint_every"],
+        save_total_limit=2,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not cuda,
+        bf16=cuda,
+        fp16=False,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=cuda,
+    )
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint: the mechanisms' state is the last file written into one."""
+    found = [p for p in folder.glob("checkpoint-*") if (p / STATE_FILE).exists()]
+    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
+
+
+__all__ = ["Batch", "build_trainer", "grpo_config", "lora_config", "newest_checkpoint", "run_job"]

@@ -1,0 +1,255 @@
+"""The seam to TRL 1.16: GRPOTrainer with rewards from a grader and advantages and loss from a `Pipeline`.
+
+Three methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
+`_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages, `_compute_loss` runs
+the loss stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from trl import GRPOTrainer
+
+from engine.algorithms.pipeline import Advantages, Pipeline
+from engine.contract import Hyper, Minibatch, Norm, Rollouts
+
+PARTS_KEY = "poise_"
+"""Prefix of our per-row tensors in TRL's buffered inputs."""
+
+
+class Grader(Protocol):
+    """Whoever grades completions of the training split; gold stays with it."""
+
+    def grade(self, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """`[{"id", "completion", "truncated"}]` -> `[{"parts", "valid", "correct"}]`."""
+        ...
+
+
+@dataclass
+class Batch:
+    """One generation batch as it was graded; kept for recording."""
+
+    prompts: list[str]
+    ids: list[str]
+    tasks: list[str]
+    completions: list[str]
+    parts: dict[str, Tensor]
+    """Each (B,), NaN where a part does not apply."""
+    valid: Tensor
+    correct: Tensor
+    truncated: Tensor
+    lengths: Tensor
+    rewards: Tensor
+    advantages: Tensor | None = None
+
+
+class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPO whose stages come from an algorithm.
+
+    Args:
+        pipeline: the algorithm, made executable.
+        grader: gives reward parts for completions.
+        part_weights: weight of each reward part, by name; their order is the order of reward columns.
+        on_batch: told of every generation batch once its advantages are known.
+        kwargs: GRPOTrainer's own arguments (model, args, train_dataset, processing_class, peft_config, callbacks).
+
+    The dataset has the columns `prompt`, `id` and `task`, and `remove_unused_columns` must be False.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        grader: Grader,
+        part_weights: dict[str, float],
+        on_batch: Callable[[Batch], None] = lambda batch: None,
+        **kwargs: Any,
+    ) -> None:
+        args = kwargs["args"]
+        args.reward_weights = list(part_weights.values())
+        super().__init__(reward_funcs=[_named(name) for name in part_weights], **kwargs)
+        if self.accelerator.num_processes != 1:
+            raise ValueError("one process per candidate: distributed training is not supported")
+        self.pipeline = pipeline
+        self.grader = grader
+        self.part_weights = part_weights
+        self.on_batch = on_batch
+        self.hyper = Hyper(
+            group_size=args.num_generations,
+            max_length=args.max_completion_length,
+            beta=args.beta,
+            entropy_coef=args.entropy_coef,
+            clip_low=self.epsilon_low,
+            clip_high=self.epsilon_high,
+            accumulation=args.gradient_accumulation_steps,
+        )
+        self.batch: Batch | None = None
+        self.loss_stats: list[dict[str, Tensor]] = []
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[str],
+        completions: list[str],
+        completion_ids_list: list[list[int]],
+    ) -> Tensor:
+        """(B, parts) as the grader gave them, in the order of `part_weights`."""
+        ends = {*self.eos_token_ids, self._tokenizer.pad_token_id}
+        truncated = [not ids or ids[-1] not in ends for ids in completion_ids_list]
+        grades = self.grader.grade(
+            [
+                {"id": x["id"], "completion": c, "truncated": t}
+                for x, c, t in zip(inputs, completions, truncated, strict=True)
+            ]
+        )
+        device = self.accelerator.device
+        columns = [[_number(g["parts"].get(name)) for g in grades] for name in self.part_weights]
+        table = torch.tensor(columns, dtype=torch.float32, device=device).T.contiguous()
+        rewards = (table * self.reward_weights.to(device).unsqueeze(0)).nansum(dim=1)
+        rewards[torch.isnan(table).all(dim=1)] = torch.nan
+        self.batch = Batch(
+            prompts=prompts,
+            ids=[x["id"] for x in inputs],
+            tasks=[x["task"] for x in inputs],
+            completions=completions,
+            parts={name: table[:, i] for i, name in enumerate(self.part_weights)},
+            valid=torch.tensor([g["valid"] for g in grades], device=device),
+            correct=torch.tensor([g["correct"] for g in grades], device=device),
+            truncated=torch.tensor(truncated, device=device),
+            lengths=torch.tensor([float(len(ids)) for ids in completion_ids_list], device=device),
+            rewards=rewards,
+        )
+        return table
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """TRL's batch with the pipeline's advantages and our per-row tensors."""
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        batch, mask = self.batch, output["completion_mask"]
+        assert batch is not None
+        rollouts = Rollouts(
+            hyper=self.hyper,
+            step=self.state.global_step,
+            progress=self.state.global_step / max(self.state.max_steps, 1),
+            rewards=batch.rewards,
+            parts=batch.parts,
+            part_weights=self.part_weights,
+            valid=batch.valid,
+            correct=batch.correct,
+            truncated=batch.truncated,
+            group=torch.arange(len(batch.ids), device=mask.device) // self.hyper.group_size,
+            lengths=batch.lengths,
+            mask=mask,
+            old_logp=output.get("old_per_token_logps"),
+            sampler_logp=output.get("sampling_per_token_logps"),
+            ref_logp=output.get("ref_per_token_logps"),
+            entropy=self._rollout_entropy(output) if self.pipeline.needs_entropy else None,
+            sampler_ratio=output.get("importance_sampling_ratio"),
+        )
+        with torch.no_grad():
+            made = self.pipeline.advantages(rollouts)
+        output["advantages"] = made.values
+        self._ship(output, rollouts, made)
+        batch.advantages = made.values
+        self._logs["advantages"].clear()
+        self.on_batch(batch)
+        return output
+
+    def _ship(self, output: dict[str, Any], r: Rollouts, made: Advantages) -> None:
+        """Put what the loss needs beside TRL's own tensors; every one is shuffled and split with its row."""
+        rows = {"rewards": r.rewards, "correct": r.correct, "valid": r.valid, "truncated": r.truncated}
+        rows["pass_rate"] = r.pass_rate()
+        if made.dropped.any():
+            rows["keep"] = ~made.dropped
+        if made.sampler_weight is not None:
+            rows["sampler_weight"] = made.sampler_weight
+        rows.update({f"ship_{k}": v for k, v in r.shipped.items()})
+        output.update({PARTS_KEY + k: v for k, v in rows.items()})
+        # Counts of the generation batch, rescaled to one optimizer step: TRL's own convention for `dapo`.
+        output["poise_rows"] = (~made.dropped).sum().float()
+        output["poise_tokens"] = (r.mask * (~made.dropped).unsqueeze(1)).sum().float()
+
+    def _rollout_entropy(self, output: dict[str, Any]) -> Tensor:
+        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+        attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+        with torch.no_grad():
+            _, entropy, _ = self._get_per_token_logps_and_entropies(
+                self.model,
+                ids,
+                attention,
+                output["completion_ids"].size(1),
+                batch_size=self.args.per_device_train_batch_size,
+                compute_entropy=True,
+            )
+        return entropy  # type: ignore[no-any-return]
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        """The pipeline's loss on one micro-batch."""
+        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
+        keep = inputs.get("poise_keep")
+        mask = inputs["completion_mask"]
+        attention = torch.cat([inputs["prompt_mask"], mask], dim=1)
+        if keep is not None:
+            mask = mask * keep.unsqueeze(1).to(mask.dtype)
+        logp, entropy, _ = self._get_per_token_logps_and_entropies(
+            model, ids, attention, inputs["completion_ids"].size(1), compute_entropy=True
+        )
+        old = inputs.get("old_per_token_logps")
+        advantages = inputs["advantages"]
+        window = self.args.gradient_accumulation_steps / self.args.steps_per_generation
+        minibatch = Minibatch(
+            hyper=self.hyper,
+            step=self.state.global_step,
+            progress=self.state.global_step / max(self.state.max_steps, 1),
+            logp=logp,
+            old_logp=logp.detach() if old is None else old,
+            ref_logp=inputs.get("ref_per_token_logps"),
+            entropy=entropy,
+            mask=mask,
+            advantages=advantages.unsqueeze(1) if advantages.dim() == 1 else advantages,
+            rewards=inputs["poise_rewards"],
+            correct=inputs["poise_correct"],
+            valid=inputs["poise_valid"],
+            truncated=inputs["poise_truncated"],
+            pass_rate=inputs["poise_pass_rate"],
+            keep=keep,
+            norm=Norm(rows=inputs["poise_rows"].item() * window, tokens=inputs["poise_tokens"].item() * window),
+            shipped={k[len("poise_ship_") :]: v for k, v in inputs.items() if k.startswith("poise_ship_")},
+        )
+        loss = self.pipeline.loss(minibatch, inputs.get("poise_sampler_weight"))
+        self._observe(minibatch, loss.ratio, loss.kl)
+        return loss.value
+
+    def _observe(self, m: Minibatch, ratio: Tensor, kl: Tensor | None) -> None:
+        """Sums over tokens for the metrics of this optimizer step; read by the recorder."""
+        mask = m.mask
+        low, high = 1 - self.hyper.clip_low, 1 + self.hyper.clip_high
+        clipped = ((ratio < low) & (m.advantages < 0)) | ((ratio > high) & (m.advantages > 0))
+        ones = torch.ones_like(mask, dtype=torch.float32)
+        self.loss_stats.append(
+            {
+                "tokens": mask.sum(),
+                "entropy": (m.entropy.detach() * mask).sum(),
+                "kl": torch.zeros(()) if kl is None else (kl * ones * mask).sum(),
+                "ratio": (ratio * ones * mask).sum(),
+                "clipped": (clipped * ones * mask).sum(),
+            }
+        )
+
+
+def _named(name: str) -> Callable[..., list[float]]:
+    """A reward function that only lends its name to a column: `_calculate_rewards` fills it."""
+
+    def part(**_: Any) -> list[float]:
+        raise RuntimeError("rewards come from the grader")
+
+    part.__name__ = name
+    return part
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
