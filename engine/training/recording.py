@@ -14,7 +14,6 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from engine.algorithms.pipeline import Pipeline
-from engine.contract import StepStats
 from engine.errors import PoiseError
 from engine.training.trainer import Batch, PoiseTrainer
 
@@ -27,7 +26,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     Args:
         folder: the trial's folder.
-        pipeline: its controllers run after each update; its state goes into checkpoints.
+        pipeline: its state goes into checkpoints.
         updates_per_batch: checkpoints and pauses happen only where a batch ends: TRL's buffer is not saved.
         sample_every: updates between two recorded groups.
     """
@@ -63,13 +62,11 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
     ) -> None:
-        """After each update (logging_steps is 1): the metrics line, then the controllers."""
+        """After each update (logging_steps is 1): the metrics line; a training that diverged ends here."""
         if "loss" not in logs or self.trainer is None or self._batch is None:
             return
-        stats, self.trainer.loss_stats = self.trainer.loss_stats, []
         now = time.perf_counter()
         rows = len(self._batch.ids) / self.updates_per_batch
-        means = token_means(stats)
         row = {
             "step": state.global_step,
             "time": time.time(),
@@ -78,7 +75,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             "grad_norm": logs.get("grad_norm"),
             "learning_rate": logs.get("learning_rate"),
             **self._row,
-            **means,
+            **self.trainer.update,
             "samples_per_second": rows / max(now - self._last, 1e-9),
             "memory_mb": self._process.memory_info().rss / 2**20,
         }
@@ -88,19 +85,6 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             if row[key] is not None and not math.isfinite(row[key]):
                 raise PoiseError(f"diverged: {key} is {row[key]} at update {state.global_step}")
         self._samples_due = state.global_step % self.sample_every < self.updates_per_batch
-        self.pipeline.on_optimizer_step(
-            StepStats(
-                step=state.global_step,
-                progress=row["epoch_progress"],
-                reward=row["reward"],
-                correct=row["correct"],
-                entropy=means["entropy"],
-                kl=means["kl"],
-                length=row["length"],
-                clip_fraction=means["clip_fraction"],
-                grad_norm=float(row["grad_norm"] or 0.0),
-            )
-        )
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -163,18 +147,6 @@ def batch_metrics(batch: Batch, group_size: int) -> dict[str, Any]:
         "advantage_mean": batch.advantages.float().mean().item(),
         "advantage_std": batch.advantages.float().std().item(),
         "advantage_max": batch.advantages.float().abs().max().item(),
-    }
-
-
-def token_means(stats: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-    """Means over the tokens of one optimizer update, from the sums of its micro-batches."""
-    total = {k: float(sum(s[k].item() for s in stats)) for k in ("tokens", "entropy", "kl", "ratio", "clipped")}
-    tokens = max(total["tokens"], 1.0)
-    return {
-        "entropy": total["entropy"] / tokens,
-        "kl": total["kl"] / tokens,
-        "ratio_mean": total["ratio"] / tokens,
-        "clip_fraction": total["clipped"] / tokens,
     }
 
 

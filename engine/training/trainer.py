@@ -16,7 +16,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from engine.algorithms.pipeline import Advantages, Pipeline
-from engine.contract import Hyper, Minibatch, Norm, Rollouts
+from engine.contract import Hyper, Minibatch, Norm, Rollouts, StepStats
 
 PARTS_KEY = "poise_"
 """Prefix of our per-row tensors in TRL's buffered inputs."""
@@ -89,7 +89,9 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             accumulation=args.gradient_accumulation_steps,
         )
         self.batch: Batch | None = None
-        self.loss_stats: list[dict[str, Tensor]] = []
+        self.update: dict[str, float] = {}
+        """Token means of the last optimizer update: entropy, kl, ratio_mean, clip_fraction."""
+        self._loss_stats: list[dict[str, Tensor]] = []
 
     def _calculate_rewards(
         self,
@@ -225,12 +227,12 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         return loss.value
 
     def _observe(self, m: Minibatch, ratio: Tensor, kl: Tensor | None) -> None:
-        """Sums over tokens for the metrics of this optimizer step; read by the recorder."""
+        """Sums over tokens, until the optimizer step they belong to is logged."""
         mask = m.mask
         low, high = 1 - self.hyper.clip_low, 1 + self.hyper.clip_high
         clipped = ((ratio < low) & (m.advantages < 0)) | ((ratio > high) & (m.advantages > 0))
         ones = torch.ones_like(mask, dtype=torch.float32)
-        self.loss_stats.append(
+        self._loss_stats.append(
             {
                 "tokens": mask.sum(),
                 "entropy": (m.entropy.detach() * mask).sum(),
@@ -239,6 +241,37 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
                 "clipped": (clipped * ones * mask).sum(),
             }
         )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """After each optimizer update (logging_steps is 1): the update's means, then the controllers."""
+        if "loss" in logs and self.batch is not None:
+            self.update, self._loss_stats = token_means(self._loss_stats), []
+            self.pipeline.on_optimizer_step(
+                StepStats(
+                    step=self.state.global_step,
+                    progress=self.state.global_step / max(self.state.max_steps, 1),
+                    reward=torch.nanmean(self.batch.rewards).item(),
+                    correct=self.batch.correct.float().mean().item(),
+                    entropy=self.update["entropy"],
+                    kl=self.update["kl"],
+                    length=self.batch.lengths.mean().item(),
+                    clip_fraction=self.update["clip_fraction"],
+                    grad_norm=float(logs.get("grad_norm") or 0.0),
+                )
+            )
+        super().log(logs, start_time)
+
+
+def token_means(stats: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Means over the tokens of one optimizer update, from the sums of its micro-batches."""
+    total = {k: float(sum(s[k].item() for s in stats)) for k in ("tokens", "entropy", "kl", "ratio", "clipped")}
+    tokens = max(total["tokens"], 1.0)
+    return {
+        "entropy": total["entropy"] / tokens,
+        "kl": total["kl"] / tokens,
+        "ratio_mean": total["ratio"] / tokens,
+        "clip_fraction": total["clipped"] / tokens,
+    }
 
 
 def _named(name: str) -> Callable[..., list[float]]:

@@ -42,7 +42,7 @@ class AdaptiveEntropy(Mechanism):
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"target": (0.2, 0.3, 0.5)}
 
     def initial_state(self) -> State:
-        return {"coefficient": self.step, "entropy": 0.0}
+        return {"coefficient": self.step, "entropy": 1e9}
 
     def regularize(self, m: Minibatch, loss: Tensor, inner: Inner) -> Tensor:
         below = m.state["entropy"] <= self.target
