@@ -1,0 +1,75 @@
+"""What a task is: problems, grades, and the set a profile trains and scores on. Bring your own in one file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+Split = Literal["train", "development", "confirmation"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question.
+
+    Attributes:
+        id: stable and unique within its task set; it never carries the answer.
+        task: the name of the task it belongs to.
+        prompt: exactly what the policy is given.
+        gold: the right answer; it stays in the grader and the scorer.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    gold: str
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What one completion earned.
+
+    Attributes:
+        parts: reward part -> value on that part's own scale; None where the part does not apply. The reward is the
+            sum of value times `TaskSet.part_weights`.
+        valid: the response keeps the answer format (a truncated one never does).
+        correct: valid, and the answer is right.
+    """
+
+    parts: Mapping[str, float | None]
+    valid: bool
+    correct: bool
+
+
+@runtime_checkable
+class TaskSet(Protocol):
+    """The tasks of a profile. A file of your own has `def taskset(options: dict) -> TaskSet`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Task names, in the order of every table."""
+
+    @property
+    def hard(self) -> Sequence[str]:
+        """The tasks scored by pass@k; the others are scored by avg@n."""
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Task -> weight in Overall; they sum to 1."""
+
+    @property
+    def part_weights(self) -> Mapping[str, float]:
+        """Reward part -> weight in the training reward."""
+
+    @property
+    def pool_size(self) -> int:
+        """Training problems of each task that the grader serves: a small pool is reused often."""
+
+    def problems(self, split: Split, task: str, count: int, seed: int) -> list[Problem]:
+        """`count` different problems of one split, the same for the same seed.
+
+        Raises:
+            PoiseError: the split has fewer problems than `count`.
+        """
+
+    def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
+        """Grade the text after the prompt, without its end-of-sequence token; any text at all gets a grade."""
