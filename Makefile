@@ -1,0 +1,66 @@
+# POISE TUI. `make run` starts a discovery on this machine, `make test` checks the tree; both set up what they need.
+#   make install TORCH_INDEX=URL   take torch from another package index (a CUDA version, a mirror)
+#   make run ARGS="--candidates 4" pass options to `poise run`
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip
+TORCH  := torch==2.13.0
+ARGS   ?=
+
+# Where torch comes from when the user names no index and there is no NVIDIA GPU.
+CPU_INDEX   := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+# One stamp for each index asked for, so that asking for another one installs again.
+STAMP := $(VENV)/.installed$(subst /,_,$(subst :,_,$(TORCH_INDEX)))
+
+.PHONY: install run test lint test-slow bench clean
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
+	@$(MAKE) --no-print-directory torch
+	$(PIP) install -e '.[dev]' -c constraints.txt
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "POISE needs Python 3.11 to 3.13; $(PYTHON) is another one: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Before all else, since what other packages ask for would bring gigabytes of CUDA to a machine that cannot use them.
+.PHONY: torch
+torch:
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install --force-reinstall '$(TORCH)' --index-url '$(TORCH_INDEX)'
+else
+	@if nvidia-smi -L >/dev/null 2>&1 || $(PIP) config list | grep -q find-links; then \
+	  echo "$(PIP) install '$(TORCH)'"; $(PIP) install '$(TORCH)'; \
+	else \
+	  echo "No NVIDIA GPU: the CPU build of torch (another one: make install TORCH_INDEX=URL)"; \
+	  $(PIP) install '$(TORCH)' --index-url '$(CPU_INDEX)'; \
+	fi
+endif
+
+run: install
+	@$(BIN)/poise run $(ARGS)
+
+test: lint
+	$(BIN)/pytest -m "not slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+bench: install
+	$(BIN)/python -P -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
