@@ -37,8 +37,10 @@ torch:
 ifneq ($(TORCH_INDEX),)
 	$(PIP) install --force-reinstall '$(TORCH)' --index-url '$(TORCH_INDEX)'
 else
-	@if nvidia-smi -L >/dev/null 2>&1 || $(PIP) config list | grep -q find-links; then \
-	  echo "$(PIP) install '$(TORCH)'"; $(PIP) install '$(TORCH)'; \
+	@if nvidia-smi -L >/dev/null 2>&1; then \
+	  $(PIP) install '$(TORCH)'; \
+	elif $(PIP) install --quiet --no-index --no-deps '$(TORCH)' 2>/dev/null; then \
+	  echo "No NVIDIA GPU: $(TORCH) as it lies on this machine"; \
 	else \
 	  echo "No NVIDIA GPU: the CPU build of torch (another one: make install TORCH_INDEX=URL)"; \
 	  $(PIP) install '$(TORCH)' --index-url '$(CPU_INDEX)'; \
