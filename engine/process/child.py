@@ -1,0 +1,121 @@
+"""Inside a child: find the function of the job's kind, run it, write what came of it."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engine.archive.files import read_limited, write_json
+from engine.errors import PoiseError
+
+Job = dict[str, Any]
+Function = Callable[[Job], dict[str, Any]]
+
+KINDS = {
+    "verify": "engine.search.verify:run_job",
+    "train": "engine.training.run:run_job",
+    "score": "engine.scoring.scorer:run_job",
+}
+"""The function of each kind of job, imported in the child alone."""
+
+CALL = "call:"
+"""Jobs of kind `call:module:function` run any function, if the launcher allows it (tests do)."""
+
+
+class Paused(Exception):
+    """Raised by a job that stopped at a step boundary to be resumed later; `data` is its result so far."""
+
+    def __init__(self, data: dict[str, Any] | None = None) -> None:
+        super().__init__("paused")
+        self.data = data or {}
+
+
+class Stopped(Exception):
+    """Raised by a job that ended early for good, with the cause; `data` is its result so far."""
+
+    def __init__(self, cause: str = "stopped", data: dict[str, Any] | None = None) -> None:
+        super().__init__(cause)
+        self.data = data or {}
+
+
+def control_word(folder: Path) -> str | None:
+    """What the engine asks of the job in this folder: "pause", "stop" or None. Cheap enough for each step."""
+    try:
+        word = read_limited(folder / "control", 64).decode(errors="replace").strip()
+    except OSError:
+        return None
+    return word if word in ("pause", "stop") else None
+
+
+def log_name(kind: str) -> str:
+    """The file in the job's folder that its output goes to: `train.log`, `score.log`, ..."""
+    return f"{kind.partition(':')[0]}.log"
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Untrusted text as one printable line, safe to show in a terminal."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def run(job: Job, allow_calls: bool = False) -> int:
+    """Run a job in this process and write `result.json` into its folder.
+
+    Returns:
+        the exit code: 0 if a result was written.
+    """
+    status, cause, data = _outcome(job, allow_calls)
+    folder = Path(job["folder"])
+    try:
+        write_json(folder / "result.json", {"status": status, "cause": cause, "data": data}, durable=False)
+    except (TypeError, ValueError) as error:
+        cause = one_line(f"the job's data is no JSON: {error}")
+        write_json(folder / "result.json", {"status": "failed", "cause": cause, "data": {}}, durable=False)
+    return 0
+
+
+def _outcome(job: Job, allow_calls: bool) -> tuple[str, str | None, dict[str, Any]]:
+    try:
+        return "done", None, _function(job["kind"], allow_calls)(job)
+    except Paused as paused:
+        return "paused", None, paused.data
+    except Stopped as stopped:
+        return "stopped", one_line(str(stopped)), stopped.data
+    except PoiseError as error:
+        return "failed", one_line(str(error)), {}
+    except (
+        BaseException
+    ) as error:  # candidate code may raise anything, SystemExit and KeyboardInterrupt included
+        with suppress(Exception):  # the log may be full
+            traceback.print_exc()
+        return "failed", _cause(error, job), {}
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+def _function(kind: str, allow_calls: bool) -> Function:
+    if kind.startswith(CALL) and allow_calls:
+        target = kind.removeprefix(CALL)
+    elif kind in KINDS:
+        target = KINDS[kind]
+    else:
+        raise PoiseError(f"no such kind of job: {kind}")
+    module, _, name = target.partition(":")
+    function: Function = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _cause(error: BaseException, job: Job) -> str:
+    """The last line of the traceback; running out of memory, which has several forms, is named plainly."""
+    text = "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
+        limit = job.get("limits", {}).get("memory_mb")
+        return "out of memory" + (f" (limit {limit:g} MB)" if limit is not None else "")
+    if isinstance(error, SystemExit):
+        return one_line(f"the code called exit({error.code!r})")
+    return one_line(text.splitlines()[-1] if text else type(error).__name__)

@@ -1,0 +1,318 @@
+"""Launching: the only place that starts a process which imports candidate code.
+
+    launcher = Launcher()
+    child = await launcher.spawn(job, grader_socket)
+    exit = await child.wait()
+
+Every child gets a scrubbed environment, a session and process group of its own, limits, its folder as
+working directory, and no open files but its log and the grader's socket; it dies with the fork server,
+which dies with the engine.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import PoiseError
+from engine.process.child import Job
+from engine.process.identity import start_time
+
+TRAINER_IMPORTS = ("torch", "transformers", "peft", "trl", "trl.trainer.grpo_trainer", "safetensors.torch")
+"""What the fork server imports before the first job: all that is slow in a trainer's start."""
+
+ALLOWED_ENVIRONMENT = (
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
+    *(
+        "LD_LIBRARY_PATH",
+        "CUDA_HOME",
+        "CUDA_VISIBLE_DEVICES",
+        "NVIDIA_VISIBLE_DEVICES",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+    ),
+)
+"""All that a child may see of the engine's environment."""
+
+FIXED_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONHASHSEED": "0",  # the order of sets is part of a run's determinism
+    "PYTHONUNBUFFERED": "1",  # a killed child's last words are in its log
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow's allocator starts a thread at import, else
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # "is there a GPU?" must not initialise CUDA before the fork
+}
+
+
+GONE = "the fork server died before it could start the job; try again"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended: its exit code, or the signal that ended it; neither if the fork server died too."""
+
+    code: int | None
+    signal: int | None
+    cpu_seconds: float
+    max_rss_mb: float
+    wall_seconds: float
+
+
+class Child:
+    """A running job."""
+
+    def __init__(self, job: Job, pid: int, started: int) -> None:
+        self.job = job
+        self.pid = pid
+        self._start_time = started
+        self._begun = time.monotonic()
+        self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+    async def wait(self, timeout: float | None = None) -> Exit:
+        """How it ended. Raises TimeoutError if it still runs after `timeout` seconds (monotonic clock)."""
+        return await asyncio.wait_for(asyncio.shield(self._exit), timeout)
+
+    def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Signal its whole process group; nothing happens if it has ended."""
+        # A pid may have been reused by a stranger: the start time tells.
+        if not self._exit.done() and start_time(self.pid) == self._start_time:
+            with suppress(ProcessLookupError):
+                try:
+                    os.killpg(self.pid, sig)
+                except ProcessLookupError:  # so young that it has no group of its own yet
+                    os.kill(self.pid, sig)
+
+    async def stop(self, grace: float) -> Exit:
+        """Ask it to end, kill it after `grace` seconds, and wait until it is gone."""
+        self.kill(signal.SIGTERM)
+        try:
+            return await self.wait(grace)
+        except TimeoutError:
+            self.kill()
+            return await self.wait()
+
+    def ended(
+        self, code: int | None, sig: int | None, cpu_seconds: float = 0.0, max_rss_mb: float = 0.0
+    ) -> None:
+        """Called by the launcher when the fork server reports the end."""
+        if not self._exit.done():
+            wall = time.monotonic() - self._begun
+            self._exit.set_result(Exit(code, sig, cpu_seconds, max_rss_mb, wall))
+
+
+class Launcher:
+    """Starts children through a fork server, which it starts when first needed and again when it died."""
+
+    def __init__(
+        self, preload: Sequence[str] = TRAINER_IMPORTS, *, allow_calls: bool = False, log: Path | None = None
+    ) -> None:
+        """
+        Args:
+            preload: modules that the fork server imports.
+            allow_calls: also run jobs of kind `call:module:function` (for tests).
+            log: file for the fork server's own complaints; None: this process's stderr.
+        """
+        self._preload = tuple(preload)
+        self._allow_calls = allow_calls
+        self._log = log
+        self._server: _Server | None = None
+        self._starting = asyncio.Lock()
+        self._numbers = itertools.count(1)
+
+    async def start(self) -> float:
+        """Start the fork server unless it runs, and wait until it has imported everything.
+
+        Returns:
+            how many seconds its imports took.
+
+        Raises:
+            PoiseError: it could not import something.
+        """
+        return await (await self._running_server()).ready
+
+    async def spawn(self, job: Job, grader_socket: socket.socket | None = None) -> Child:
+        """Start a job's process.
+
+        Args:
+            job: a job as in docs/architecture.md; its folder must exist and be absolute.
+            grader_socket: a connection that the child finds at `job["grader_fd"]`; the caller closes its own.
+
+        Raises:
+            PoiseError: the fork server cannot start, or refused to fork.
+        """
+        server = await self._running_server()
+        await server.ready
+        return await server.spawn(next(self._numbers), job, grader_socket)
+
+    def running(self) -> dict[int, str]:
+        """Pids of the running children and the ids of their jobs; safe to call from any thread."""
+        server = self._server
+        return {child.pid: child.job["id"] for child in list(server.children.values())} if server else {}
+
+    @property
+    def server_pid(self) -> int | None:
+        """The fork server's pid while it runs."""
+        return self._server.pid if self._server is not None and self._server.alive else None
+
+    async def close(self) -> None:
+        """End the fork server and with it all children."""
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
+
+    async def _running_server(self) -> "_Server":
+        async with self._starting:
+            if self._server is None or not self._server.alive:
+                self._server = _Server(self._preload, self._allow_calls, self._log)
+            return self._server
+
+
+class _Server:
+    """The engine's end of one fork server."""
+
+    def __init__(self, preload: Sequence[str], allow_calls: bool, log: Path | None) -> None:
+        # The kernel's "parent died" signal fires when the *thread* that started the process ends.
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("start the fork server from the main thread")
+        loop = asyncio.get_running_loop()
+        self._socket, theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        options = {"engine": os.getpid(), "preload": preload, "allow_calls": allow_calls}
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "engine.process.forkserver",
+            str(theirs.fileno()),
+            json.dumps(options),
+        ]
+        with theirs, open(log, "ab") if log is not None else open(os.dup(2), "ab") as errors:
+            self._process = subprocess.Popen(
+                command,
+                env=clean_environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self.alive = True
+        self.ready: asyncio.Future[float] = loop.create_future()
+        self.children: dict[int, Child] = {}
+        self._spawning: dict[int, tuple[Job, asyncio.Future[Child]]] = {}
+        self._sending = asyncio.Lock()
+        self._reader = loop.create_task(self._read())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def spawn(self, number: int, job: Job, grader_socket: socket.socket | None) -> Child:
+        request = {"op": "spawn", "spawn": number, "job": job, "fds": int(grader_socket is not None)}
+        future: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._spawning[number] = (job, future)
+        try:
+            await self._send(json.dumps(request).encode() + b"\n", grader_socket)
+        except OSError:
+            self._spawning.pop(number, None)
+            raise PoiseError(GONE) from None
+        return await future
+
+    async def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        await self._reader
+
+    async def _send(self, data: bytes, attached: socket.socket | None) -> None:
+        loop = asyncio.get_running_loop()
+        async with self._sending:
+            if attached is not None:
+                # The descriptor travels with the first byte; a full buffer (the server lags) empties soon.
+                while True:
+                    try:
+                        socket.send_fds(self._socket, [data[:1]], [attached.fileno()])
+                        break
+                    except BlockingIOError:
+                        await asyncio.sleep(0.01)
+                data = data[1:]
+            await loop.sock_sendall(self._socket, data)
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        try:
+            while data := await loop.sock_recv(self._socket, 1 << 16):
+                *lines, buffer = (buffer + data).split(b"\n")
+                for line in lines:
+                    self._handle(json.loads(line))
+        except OSError:
+            pass
+        finally:
+            self._died()
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        match message["event"]:
+            case "ready":
+                self.ready.set_result(message["import_seconds"])
+            case "failed":
+                self._fail(f"the fork server cannot start: {message['cause']}")
+            case "started":
+                job, future = self._spawning.pop(message["spawn"])
+                child = Child(job, message["pid"], message["start_time"])
+                self.children[message["spawn"]] = child
+                if future.cancelled():
+                    child.kill()
+                else:
+                    future.set_result(child)
+            case "refused":
+                _, future = self._spawning.pop(message["spawn"])
+                if not future.cancelled():
+                    future.set_exception(PoiseError(message["cause"]))
+            case "exited":
+                child = self.children.pop(message["spawn"])
+                child.ended(message["code"], message["signal"], message["cpu_seconds"], message["max_rss_mb"])
+
+    def _fail(self, cause: str) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(PoiseError(cause))
+            self.ready.exception()  # whoever awaits it gets it; if nobody does, that is no news
+
+    def _died(self) -> None:
+        self.alive = False
+        self._socket.close()
+        self._process.kill()  # it is ending anyway, or hangs
+        self._process.wait()
+        self._fail("the fork server died while it started; see the engine's log")
+        for _, future in self._spawning.values():
+            if not future.done():
+                future.set_exception(
+                    PoiseError("the fork server died before it could start the job; try again")
+                )
+        self._spawning.clear()
+        for child in self.children.values():
+            child.kill()  # the kernel does so too, but not to what the child itself started
+            child.ended(None, None)
+        self.children.clear()
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of whatever may import candidate code: an allow-list, so that no key slips in."""
+    clean = {name: environ[name] for name in ALLOWED_ENVIRONMENT if name in environ}
+    # Children have another HOME; the models cached in the user's own must still be found.
+    clean.setdefault("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+    # `-P` keeps the working directory off the import path; a checkout that is not installed must be named.
+    root = Path(__file__).resolve().parents[2]
+    if root.name not in ("site-packages", "dist-packages"):
+        clean["PYTHONPATH"] = str(root)
+    return clean | FIXED_ENVIRONMENT
