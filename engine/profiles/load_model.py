@@ -1,0 +1,52 @@
+"""Load a profile's base model and tokenizer; the trainer and the scorer both start here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import Exit, PoiseError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SHIPPED = {"tiny": Path(__file__).parent / "tiny_model"}
+"""Models that come with the program."""
+
+
+def model_dir(profile_model: Mapping[str, Any]) -> Path:
+    """The folder of `profile_model["name"]`: a shipped model's name or the path of a folder.
+
+    Raises:
+        PoiseError: there is no such folder, or it holds no safetensors model.
+    """
+    name = str(profile_model["name"])
+    folder = SHIPPED.get(name, Path(name))
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        known = ", ".join(SHIPPED)
+        raise PoiseError(
+            f"no model {name!r}: give {known} or a folder with config.json and safetensors weights",
+            Exit.NOT_FOUND,
+        )
+    return folder
+
+
+def load_base(profile_model: Mapping[str, Any]) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The base model in float32, in eval mode, and its tokenizer padding on the left; never touches the network.
+
+    Raises:
+        PoiseError: the model is not there, or its files do not load.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = model_dir(profile_model)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PoiseError(f"the model in {folder} does not load: {reason}") from error
+    model.train(False)
+    return model, tokenizer
