@@ -226,7 +226,7 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(errors: list[ErrorDetails]) -> str:
-    """What the first wrong key means to the author of the file; unknown keys first: they explain missing ones."""
+    """What the first wrong key means to the author; unknown keys first, since they explain missing ones."""
     by_key: dict[tuple[str, ...], list[str]] = {}  # pydantic reports each member of a union apart
     for error in sorted(errors, key=lambda error: error["type"] != "extra_forbidden"):
         # A member of a union adds its type to the path: that is no key of the file.

@@ -1,0 +1,5 @@
+"""`python -m poise_tui` is `poise`."""
+
+from poise_tui.cli import main
+
+main()

@@ -1,0 +1,29 @@
+"""What several commands share: options, and text that is safe to print."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+runs_dir_option: Callable[[F], F] = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where runs live.  [default: see `poise --help`]",
+)
+
+run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
+
+
+def on_terminal() -> bool:
+    """Whether a dashboard can be shown: somebody sees our output and can type."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def clean(text: object) -> str:
+    """One line of text without control characters: names and causes come from models and candidates."""
+    return "".join(c if c.isprintable() else " " for c in str(text)).strip()

@@ -1,0 +1,151 @@
+"""`poise run`: start a discovery and show it, in the dashboard or as progress lines."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
+from engine.errors import Exit, PoiseError
+from engine.profiles.schema import known_profiles, load_profile
+from poise_tui.client import EngineHandle, start_engine
+from poise_tui.commands.common import on_terminal, runs_dir_option
+
+LATER = {
+    "from_run": "--from (a new run from the best of another)",
+    "gpu_hours": "--gpu-hours (a budget of GPU time)",
+    "control": "--control (random candidates to compare with)",
+    "ray_address": "--ray-address (trainings on a Ray cluster)",
+}
+"""Options whose names are settled and whose work is not there yet: refused, never ignored."""
+
+
+@click.command("run")
+@click.option(
+    "--profile",
+    default="tiny",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="What is trained on what; `tiny` runs on a CPU.",
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), metavar="FILE.py", help="Start from this algorithm, not GRPO."
+)
+@click.option("--from", "from_run", metavar="RUN", hidden=True)
+@click.option("--name", metavar="NAME", help="The run's id.  [default: profile, date and time]")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Nodes besides the root.  [default: the profile's]",
+)
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours."
+)
+@click.option("--gpu-hours", type=float, metavar="H", hidden=True)
+@click.option(
+    "--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model."
+)
+@click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
+@click.option(
+    "--llm",
+    default="poise/composer",
+    show_default=True,
+    metavar="MODEL",
+    help="Who proposes, a LiteLLM name such as ollama/qwen3; the default needs no key and no network.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="The same seed gives the same lineage.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Trainings side by side.  [default: one a GPU, or one a core]",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where trainings run.",
+)
+@click.option("--control", metavar="random=K", hidden=True)
+@click.option("--ray-address", metavar="URL", hidden=True)
+@click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
+@runs_dir_option
+def run_command(headless: bool, runs_dir: Path | None, **options: Any) -> Exit | None:
+    """Start a discovery, and show it in the dashboard.
+
+    Without a terminal, or with --headless, it prints progress lines until the run has ended. Ctrl-C then stops
+    the run gracefully, a second one leaves it running; a hang-up ends only the printing.
+    """
+    request = make_request(default_runs_dir(runs_dir), **options)
+    if headless or not on_terminal():
+        return run_headless(request)
+    from poise_tui.commands.dashboard import open_dashboard
+
+    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder))
+    return None
+
+
+def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
+    """The request to an engine, once everything that can be checked without one is.
+
+    Raises:
+        PoiseError: unknown profile, taken name, unusable folder, or an option that does nothing yet.
+    """
+    for option, meaning in LATER.items():
+        if options.pop(option) is not None:
+            raise PoiseError(f"{meaning} is not available yet", Exit.USAGE)
+    if options.pop("executor") != "local":
+        raise PoiseError("--executor ray is not available yet: trainings run on this machine", Exit.USAGE)
+    profile = options["profile"]
+    load_profile(profile)
+    if profile not in known_profiles():
+        options["profile"] = str(Path(profile).expanduser().resolve())
+    root = options["root"]
+    if root is not None and not root.is_file():
+        raise PoiseError(f"--root {root}: no such file", Exit.USAGE)
+    name = options["name"]
+    if name is not None:
+        if not RUN_NAME.fullmatch(name):
+            raise PoiseError(
+                f"--name {name!r}: use letters, digits, '.', '_' and '-' (at most 64)", Exit.USAGE
+            )
+        if (runs_dir / name).exists():
+            raise PoiseError(
+                f"run {name} exists in {runs_dir}: choose another --name, or `poise resume {name}`",
+                Exit.REFUSED,
+            )
+    check_writable(runs_dir)
+    return {**options, "root": str(root.resolve()) if root else None, "runs_dir": str(runs_dir.absolute())}
+
+
+def check_writable(folder: Path) -> None:
+    """Whether runs can be made there, or the folder itself.
+
+    Raises:
+        PoiseError: refused (4).
+    """
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir():
+        raise PoiseError(f"{there} is a file: runs need a folder, give another --runs-dir", Exit.REFUSED)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PoiseError(f"no permission to write in {there}: give another --runs-dir", Exit.REFUSED)
+
+
+def run_headless(request: dict[str, Any]) -> Exit:
+    """Start a run and print its progress to the end."""
+    from poise_tui.commands.headless import Signals, follow
+
+    with Signals().watching() as signals:
+        handle: EngineHandle = start_engine(request)
+        print(f"{handle.run} in {handle.folder}", flush=True)
+        return follow(RunFolder(handle.folder), signals, handle)
