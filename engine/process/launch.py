@@ -231,7 +231,8 @@ class _Server:
         return await future
 
     async def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it is gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
         await self._reader
 
     async def _send(self, data: bytes, attached: socket.socket | None) -> None:

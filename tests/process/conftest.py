@@ -1,12 +1,15 @@
 """Launchers that preload next to nothing, so that these tests are quick."""
 
+import asyncio
+import json
 import os
+import select
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from engine.process.executor import LocalExecutor
@@ -52,15 +55,25 @@ def make_job(tmp_path: Path) -> MakeJob:
 
 
 def wait_gone(pids: list[int], timeout: float = 10.0) -> None:
-    """Return when none of the processes runs any more (a zombie does not run); fail after `timeout` s."""
-    processes = [process for process in psutil.process_iter() if process.pid in pids]
-    left = [
-        process
-        for process in psutil.wait_procs(processes, timeout=timeout)[1]
-        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    ]
-    assert not left, f"still running: {left}"
+    """Return when none of the processes runs any more; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        # A process's descriptor becomes readable when it ends.
+        ended, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        os.close(descriptor)
+        assert ended, f"process {pid} still runs"
 
 
 def open_descriptors() -> set[str]:
     return set(os.listdir("/proc/self/fd"))
+
+
+async def read_when_written(path: Path) -> Any:
+    """The JSON of a file that another process is about to write (atomically)."""
+    while not path.exists():  # noqa: ASYNC110 - files ring no bell
+        await asyncio.sleep(0.005)
+    return json.loads(path.read_bytes())

@@ -1,7 +1,6 @@
 """What the children of these tests run: functions job -> data, as candidate code might be."""
 
 import gc
-import json
 import os
 import resource
 import signal
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from engine.archive.files import write_json
 from engine.errors import PoiseError
 from engine.process.child import Paused, Stopped, control_word
 
@@ -132,7 +132,7 @@ def start_daemons(job: dict[str, Any]) -> Data:
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     inside = subprocess.Popen(sleeper)
     outside = subprocess.Popen(sleeper, start_new_session=True)
-    Path(job["folder"], "daemons.json").write_text(json.dumps([inside.pid, outside.pid]))
+    write_json(Path(job["folder"], "daemons.json"), [inside.pid, outside.pid])
     if job.get("stay"):
         loop(job)
     return {}

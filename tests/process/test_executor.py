@@ -13,7 +13,7 @@ import pytest
 from engine.errors import Exit, PoiseError
 from engine.process.executor import LocalExecutor
 from engine.process.launch import Launcher
-from tests.process.conftest import MakeJob, open_descriptors, wait_gone
+from tests.process.conftest import MakeJob, open_descriptors, read_when_written, wait_gone
 
 
 async def test_a_done_job_returns_its_data(executor: LocalExecutor, make_job: MakeJob) -> None:
@@ -205,14 +205,11 @@ async def test_a_killed_job_says_why_and_leaves_nothing_running(
 ) -> None:
     job = make_job("start_daemons", stay=True)
     running = asyncio.create_task(executor.run(job))
-    daemons = Path(job["folder"], "daemons.json")
-    while not (daemons.exists() and daemons.read_text().endswith("]")):
-        assert not running.done()
-        await asyncio.sleep(0.005)
+    daemons = await read_when_written(Path(job["folder"], "daemons.json"))
     executor.kill(job["id"], "pruned")
     result = await running
     assert (result["status"], result["cause"], result["exit"]) == ("killed", "pruned", -signal.SIGKILL)
-    wait_gone(json.loads(daemons.read_text()))
+    wait_gone(daemons)
 
 
 async def test_what_a_job_left_running_ends_with_it(executor: LocalExecutor, make_job: MakeJob) -> None:
