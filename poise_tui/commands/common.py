@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from engine.profiles.schema import known_profiles
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 runs_dir_option: Callable[[F], F] = click.option(
@@ -17,6 +19,11 @@ runs_dir_option: Callable[[F], F] = click.option(
 )
 
 run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
+
+
+def absolute_profile(profile: str) -> str:
+    """What an engine that stands elsewhere understands: a shipped name, or a whole path."""
+    return profile if profile in known_profiles() else str(Path(profile).expanduser().resolve())
 
 
 def on_terminal() -> bool:

@@ -88,7 +88,7 @@ def _because(cause: str | None) -> str:
 
 
 class Signals:
-    """How often the user asked to end, by SIGINT or SIGTERM; SIGHUP is let alone: it ends this client only."""
+    """How often the user asked to end, by SIGINT or SIGTERM; SIGHUP just ends this client."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from engine.errors import Exit, PoiseError
-from engine.profiles.schema import known_profiles, load_profile
-from poise_tui.commands.common import F, clean
+from engine.profiles.schema import load_profile
+from poise_tui.commands.common import F, absolute_profile, clean
 
 algorithm_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE.py")
 
@@ -27,14 +27,15 @@ def json_option(function: F) -> F:
 @click.command("verify")
 @algorithm_argument
 @json_option
-def verify_command(file: Path, as_json: bool) -> int:
+def verify_command(file: Path, as_json: bool) -> Exit:
     """Verify that an algorithm file can train: it loads, its stages fit, values are finite, gradients flow.
 
     Ends with 0 if it passed, with 1 if not.
     """
-    result, code = run_job("verify", {"algorithm": _existing_file(file)})
-    if as_json or result is None:
-        _print_json(result)
+    result = run_job("verify", {"algorithm": _existing_file(file)})
+    code = Exit.DONE if result["passed"] else Exit.ERROR
+    if as_json:
+        print(json.dumps(result, indent=2))
         return code
     for check in result["checks"]:
         print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {clean(check['detail'])}")
@@ -56,30 +57,28 @@ def verify_command(file: Path, as_json: bool) -> int:
     help="Where adapter, metrics and samples go; made, or empty.  [default: FILE-PROFILE-seedS]",
 )  # fmt: skip
 @json_option
-def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json: bool) -> int:
+def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json: bool) -> None:
     """Train one algorithm file on a profile, outside any run."""
     algorithm, name = _existing_file(file), load_profile(profile).name
     folder = (out or Path(f"{file.stem}-{name}-seed{seed}")).absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PoiseError(f"{folder} exists and is not empty: give another --out", Exit.REFUSED)
-    resolved = profile if profile in known_profiles() else str(Path(profile).expanduser().resolve())
-    request = {"algorithm": algorithm, "profile": resolved, "seed": seed, "out": str(folder)}
-    result, code = run_job("train", request)
-    if as_json or result is None:
-        _print_json(result)
-        return code
+    request = {"algorithm": algorithm, "profile": absolute_profile(profile), "seed": seed, "out": str(folder)}
+    result = run_job("train", request)
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
     print(
         f"{result['updates']} updates in {result['train_seconds']:.1f} s, "
         f"adapter in {folder / result['adapter']}"
     )
     print(f"score it with `poise score {out or folder.name}`")
-    return code
 
 
 @click.command("score")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @json_option
-def score_command(folder: Path, as_json: bool) -> int:
+def score_command(folder: Path, as_json: bool) -> None:
     """Score a training on problems held out from it; DIR is `poise train`'s --out or a trial's folder."""
     if not folder.is_dir():
         raise PoiseError(
@@ -87,23 +86,25 @@ def score_command(folder: Path, as_json: bool) -> int:
         )
     if not (folder / "adapter").is_dir():
         raise PoiseError(f"no adapter in {folder}: its training has not ended", Exit.USAGE)
-    result, code = run_job("score", {"folder": str(folder.resolve())})
-    if as_json or result is None:
-        _print_json(result)
-        return code
+    result = run_job("score", {"folder": str(folder.resolve())})
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
     for task, row in result["benchmarks"].items():
         low, high = row["ci"]
         spread = f"({low:.1f} to {high:.1f}, {row['n']} problems)"
         print(f"{clean(task):>8}  {row['metric']:<8} {row['value']:5.1f}  {spread}")
     print(f"{'Overall':>8}  {'':<8} {result['overall']:5.1f}")
-    return code
 
 
-def run_job(verb: str, request: Mapping[str, Any]) -> tuple[dict[str, Any] | None, int]:
+def run_job(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run `python -P -m engine verb` in the foreground; its progress goes straight to our stderr.
 
     Returns:
-        the JSON result it printed, or None if it failed before (having said why on stderr), and its exit code.
+        the data of its result.
+
+    Raises:
+        PoiseError: the job failed; if the child has said why on stderr itself, click's Exit with its code.
     """
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "engine", verb, json.dumps(request)],
@@ -122,20 +123,20 @@ def run_job(verb: str, request: Mapping[str, Any]) -> tuple[dict[str, Any] | Non
                 signal.signal(number, handler)
     if child.returncode < 0:
         raise PoiseError(f"the {verb} process was ended by {signal.Signals(-child.returncode).name}")
+    if not output.strip():
+        raise click.exceptions.Exit(child.returncode)
     try:
-        return (json.loads(output) if output.strip() else None), child.returncode
-    except ValueError:
-        raise PoiseError(
-            f"the {verb} process printed no result: {clean(output[:200].decode(errors='replace'))}"
-        ) from None
+        result: dict[str, Any] = json.loads(output)
+        status, cause = result["status"], result["cause"]
+    except (ValueError, KeyError, TypeError):
+        raise PoiseError(f"the {verb} process printed no result: {clean(output[:200])}") from None
+    if status != "done":
+        raise PoiseError(f"{verb} {status}: {clean(cause)}" if cause else f"{verb} {status}")
+    data: dict[str, Any] = result["data"]
+    return data
 
 
 def _existing_file(file: Path) -> str:
     if not file.is_file():
         raise PoiseError(f"no file {file}: give an algorithm file (see docs/contract.md)", Exit.USAGE)
     return str(file.resolve())
-
-
-def _print_json(result: dict[str, Any] | None) -> None:
-    if result is not None:
-        print(json.dumps(result, indent=2))

@@ -8,9 +8,9 @@ import click
 
 from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
-from engine.profiles.schema import known_profiles, load_profile
+from engine.profiles.schema import load_profile
 from poise_tui.client import EngineHandle, start_engine
-from poise_tui.commands.common import on_terminal, runs_dir_option
+from poise_tui.commands.common import absolute_profile, on_terminal, runs_dir_option
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -83,8 +83,8 @@ LATER = {
 def run_command(headless: bool, runs_dir: Path | None, **options: Any) -> Exit | None:
     """Start a discovery, and show it in the dashboard.
 
-    Without a terminal, or with --headless, it prints progress lines until the run has ended. Ctrl-C then stops
-    the run gracefully, a second one leaves it running; a hang-up ends only the printing.
+    Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
+    the run gracefully, a second one leaves it running, and a hang-up ends only the printing.
     """
     request = make_request(default_runs_dir(runs_dir), **options)
     if headless or not on_terminal():
@@ -106,10 +106,8 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
             raise PoiseError(f"{meaning} is not available yet", Exit.USAGE)
     if options.pop("executor") != "local":
         raise PoiseError("--executor ray is not available yet: trainings run on this machine", Exit.USAGE)
-    profile = options["profile"]
-    load_profile(profile)
-    if profile not in known_profiles():
-        options["profile"] = str(Path(profile).expanduser().resolve())
+    load_profile(options["profile"])
+    options["profile"] = absolute_profile(options["profile"])
     root = options["root"]
     if root is not None and not root.is_file():
         raise PoiseError(f"--root {root}: no such file", Exit.USAGE)
