@@ -1,0 +1,207 @@
+"""What a model returned, validated: JSON of the right shape, and a file that reads like an algorithm."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.algorithms.catalogue import MechanismChoice, conflicts, key_of, read_mechanisms
+from engine.algorithms.loader import MAX_SOURCE, lint
+from engine.search.text import clean, one_line
+
+LONGEST_ANSWER = 4 * MAX_SOURCE
+LONGEST_HYPOTHESIS = 2_000
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,47}")
+
+
+class BadAnswer(ValueError):
+    """The answer cannot be used; `problems` says why, one line each, in words a model can act on."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class ProposalAnswer(BaseModel):
+    """The JSON object that a proposal prompt asks for."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+    name: str = Field(min_length=1)
+    hypothesis: str = Field(min_length=20)
+    code: str = Field(min_length=1, max_length=MAX_SOURCE)
+
+
+class ReflectionAnswer(BaseModel):
+    """The JSON object that a reflection prompt asks for."""
+
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+    verdict: str = Field(min_length=1)
+    reading: str = Field(min_length=1)
+    suggestion: str = Field(min_length=1)
+
+
+Wire = TypeVar("Wire", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A usable proposal."""
+
+    name: str
+    """As the file names it."""
+    hypothesis: str
+    code: str
+    mechanisms: tuple[MechanismChoice, ...]
+
+    @property
+    def key(self) -> str:
+        """Equal for equal sets of mechanisms."""
+        return key_of(self.mechanisms)
+
+
+def read_answer(text: str) -> Answer:
+    """Validate a model's answer to a proposal prompt.
+
+    Raises:
+        BadAnswer: with everything that is wrong.
+    """
+    wire = read_model(text, ProposalAnswer)
+    code = clean(wire.code).strip() + "\n"
+    problems = lint(code)
+    if problems:
+        raise BadAnswer(problems)
+    name, mechanisms = read_algorithm(code)
+    return Answer(name, one_line(wire.hypothesis, LONGEST_HYPOTHESIS), code, mechanisms)
+
+
+def read_model(text: str, model: type[Wire]) -> Wire:
+    """The first JSON object of an answer, bare or in a fence, as `model`.
+
+    Raises:
+        BadAnswer: none, or not of that shape.
+    """
+    if len(text) > LONGEST_ANSWER:
+        raise BadAnswer([f"the answer has {len(text)} characters; the limit is {LONGEST_ANSWER}"])
+    error = "the answer holds no JSON object"
+    for candidate in _objects(text):
+        try:
+            return model.model_validate(candidate)
+        except ValidationError as e:
+            error = "; ".join(
+                f"{'.'.join(map(str, p['loc'])) or 'answer'}: {p['msg']}" for p in e.errors()[:5]
+            )
+            break
+    raise BadAnswer([one_line(error)])
+
+
+def read_algorithm(code: str) -> tuple[str, tuple[MechanismChoice, ...]]:
+    """Name and mechanisms of an algorithm file, from its `algorithm = Algorithm(...)`, defaults filled in.
+
+    Raises:
+        BadAnswer: they cannot be read off, or cannot work together.
+    """
+    tree = ast.parse(code)
+    call = next((c for node in reversed(tree.body) if (c := _algorithm_call(node)) is not None), None)
+    if call is None:
+        raise BadAnswer(["`algorithm` must be assigned a call of Algorithm(name=..., mechanisms=(...))"])
+    given = {k.arg: k.value for k in call.keywords}
+    name_node, tuple_node = (
+        given.get(k) or (call.args[i] if len(call.args) > i else None)
+        for i, k in enumerate(("name", "mechanisms"))
+    )
+    problems = []
+    name = name_node.value if isinstance(name_node, ast.Constant) and isinstance(name_node.value, str) else ""
+    if not NAME.fullmatch(name):
+        problems.append(
+            "Algorithm's name must be a string of at most 48 letters, digits and . _ + -, a letter first"
+        )
+    entries = read_mechanisms(code)
+    choices: list[MechanismChoice] = []
+    if not isinstance(tuple_node, (ast.Tuple, ast.List)) or not tuple_node.elts:
+        problems.append(
+            "mechanisms must be written out as a tuple of calls, at least one: (Class(constant=0.1), ...)"
+        )
+    else:
+        for element in tuple_node.elts:
+            choice = _choice(element, {n: list(e.params) for n, e in entries.items()})
+            if isinstance(choice, str):
+                problems.append(choice)
+            else:
+                choices.append(entries[choice.name].choice(**choice.params))
+    names = [c.name for c in choices]
+    problems += [f"mechanism {n} is listed twice" for n in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"{n} hooks no stage" for n in names if not entries[n].stages]
+    problems += conflicts([entries[n] for n in dict.fromkeys(names)])
+    if problems:
+        raise BadAnswer(problems)
+    return name, tuple(choices)
+
+
+def with_name(code: str, name: str) -> str:
+    """The file with its algorithm's name replaced."""
+    call = next(c for node in reversed(ast.parse(code).body) if (c := _algorithm_call(node)) is not None)
+    node = next((k.value for k in call.keywords if k.arg == "name"), None) or call.args[0]
+    lines = code.splitlines(keepends=True)
+    at = node.lineno - 1
+    # AST columns count bytes.
+    line = lines[at].encode()
+    lines[at] = (line[: node.col_offset] + json.dumps(name).encode() + line[node.end_col_offset :]).decode()
+    return "".join(lines)
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """JSON objects in a text, from the outermost first `{` on."""
+    decoder, at = json.JSONDecoder(strict=False), text.find("{")
+    while at != -1:
+        try:
+            found, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            yield found
+        at = text.find("{", end)
+
+
+def _algorithm_call(node: ast.stmt) -> ast.Call | None:
+    if isinstance(node, ast.Assign):
+        targets: list[ast.expr] = node.targets
+    elif isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    else:
+        return None
+    value = node.value
+    named = any(isinstance(t, ast.Name) and t.id == "algorithm" for t in targets)
+    if (
+        named
+        and isinstance(value, ast.Call)
+        and getattr(value.func, "id", getattr(value.func, "attr", "")) == "Algorithm"
+    ):
+        return value
+    return None
+
+
+def _choice(node: ast.expr, known: dict[str, list[str]]) -> MechanismChoice | str:
+    """One element of the mechanisms tuple, or what is wrong with it."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return f"line {node.lineno}: write each mechanism as Class(constant=0.1)"
+    name = node.func.id
+    if name not in known:
+        return f"line {node.lineno}: {name} is not a subclass of Mechanism defined in this file"
+    pairs = [*zip(known[name], node.args, strict=False), *((k.arg or "**", k.value) for k in node.keywords)]
+    params = {}
+    for key, value in pairs:
+        if key not in known[name]:
+            return f"line {node.lineno}: {name} has no constant {key}"
+        try:
+            params[key] = ast.literal_eval(value)
+        except ValueError:
+            params[key] = None
+        if not isinstance(params[key], (bool, int, float, str)):
+            return f"line {node.lineno}: {name}'s {key} must be a plain number, bool or string"
+    return MechanismChoice(name, params)

@@ -1,0 +1,63 @@
+"""`poise/composer`: the composer as a litellm provider, on the path of every other model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import litellm
+from litellm import ModelResponse, Usage
+from litellm.llms.custom_llm import CustomLLM, CustomLLMError
+
+from engine.errors import PoiseError
+from engine.search.answers import BadAnswer, read_answer
+from engine.search.composer import compose
+from engine.search.context import read_block
+
+PROVIDER = "poise"
+
+
+class ComposerProvider(CustomLLM):
+    """Reads the prompt's evidence block, composes, answers with the JSON that every model must return."""
+
+    async def acompletion(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """Called by `litellm.acompletion(model="poise/composer", ...)`; `seed` makes it repeatable."""
+        messages, response = kwargs["messages"], kwargs["model_response"]
+        try:
+            text = json.dumps(answer(messages, int(kwargs["optional_params"].get("seed") or 0)), indent=1)
+        except PoiseError as e:
+            # A status that is no server's fault: asking again would give the same.
+            raise CustomLLMError(400, str(e)) from None  # type: ignore[no-untyped-call]
+        response.choices[0].message.content = text
+        response.choices[0].finish_reason = "stop"
+        response.model = f"{PROVIDER}/{kwargs['model']}"
+        # There is no tokenizer here: four characters count as a token, and nothing is paid for them.
+        sent, back = sum(len(m["content"]) for m in messages) // 4, len(text) // 4
+        response.usage = Usage(prompt_tokens=sent, completion_tokens=back, total_tokens=sent + back)
+        return response
+
+
+def answer(messages: list[dict[str, str]], seed: int) -> dict[str, str]:
+    """Compose for a conversation; what it answered earlier in it was refused and counts as tried.
+
+    Raises:
+        PoiseError: no message holds an evidence block.
+    """
+    blocks = [b for m in messages if m["role"] == "user" and (b := read_block(m["content"])) is not None]
+    if not blocks:
+        raise PoiseError("poise/composer found no evidence block in the prompt")
+    tried = dict(blocks[-1]["tried"])
+    for message in messages:
+        if message["role"] == "assistant":
+            try:
+                refused = read_answer(message["content"])
+            except BadAnswer:
+                continue
+            tried[refused.key] = refused.name
+    return compose({**blocks[-1], "tried": tried}, seed)
+
+
+def register() -> None:
+    """Make litellm know the provider; calling it again changes nothing."""
+    if not any(item["provider"] == PROVIDER for item in litellm.custom_provider_map):
+        litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": ComposerProvider()})

@@ -1,0 +1,98 @@
+"""What a training's curves say, in a few numbers, from the metrics.jsonl that a candidate's process wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+SPIKE = 5.0
+"""A gradient norm above this many medians is a spike."""
+MOST_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A curve's mean over its first and its last quarter."""
+
+    start: float
+    end: float
+
+    @property
+    def change(self) -> float:
+        """End minus start."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"{self.start:.3g} to {self.end:.3g}"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one training; a trend is None where the curve has no finite point."""
+
+    updates: int
+    trends: Mapping[str, Trend | None]
+    """By the names in NAMES."""
+    means: Mapping[str, float]
+    """Over the whole training, by the same names."""
+    spikes: tuple[int, ...]
+    """Updates whose gradient norm was a spike."""
+
+
+NAMES = (
+    *("reward", "correct", "kl", "entropy", "length", "invalid", "truncated", "clip_fraction"),
+    *("all_fail", "mixed", "all_pass", "grad_norm"),
+)
+
+
+def read_points(path: Path) -> list[dict[str, Any]]:
+    """The objects of a metrics.jsonl; lines that are none are left out, a missing file has none."""
+    try:
+        with path.open("rb") as f:
+            lines = f.read(MOST_BYTES).splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            point = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(point, dict):
+            found.append(point)
+    return found
+
+
+def summarize(points: Sequence[Mapping[str, Any]]) -> Curves:
+    """Trends, means and spikes of a training's points (numbers that are not finite are left out)."""
+    values = {name: [_number(p.get(name)) for p in points] for name in NAMES}
+    finite = {name: [v for v in row if v is not None] for name, row in values.items()}
+    norms = [(i, v) for i, v in enumerate(values["grad_norm"]) if v is not None]
+    usual = median(v for _, v in norms) if norms else 0.0
+    spikes = tuple(_step(points[i], i) for i, v in norms if usual > 0 and v > SPIKE * usual)
+    return Curves(
+        updates=len(points),
+        trends={name: _trend(row) for name, row in finite.items()},
+        means={name: fmean(row) for name, row in finite.items() if row},
+        spikes=spikes,
+    )
+
+
+def _trend(row: Sequence[float]) -> Trend | None:
+    quarter = max(len(row) // 4, 1)
+    return Trend(fmean(row[:quarter]), fmean(row[-quarter:])) if row else None
+
+
+def _number(value: Any) -> float | None:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain and math.isfinite(value) else None
+
+
+def _step(point: Mapping[str, Any], index: int) -> int:
+    step = point.get("step")
+    return step if isinstance(step, int) else index + 1

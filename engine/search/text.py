@@ -1,0 +1,41 @@
+"""Untrusted text (answers, reflections, causes) made fit for prompts and the screen; secrets taken out."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+
+_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_SECRET = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|glpat|AKIA|AIza)[-_A-Za-z0-9]{12,}"
+    r"|(?<=earer )[-._~+/A-Za-z0-9]{8,}=*"
+    r"|(?i:(?<=api[-_]key[=:])|(?<=api[-_]key=\s))[^\s&\"',}]{8,}"
+)
+SHORTEST_SECRET = 8
+
+
+def clean(text: str, limit: int | None = None) -> str:
+    """Without escape sequences, control or invisible characters (but newline and tab); cut at `limit`."""
+    text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    return text if limit is None or len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
+
+
+def quoted(text: str, limit: int) -> str:
+    """Cleaned, and unable to open or close a code fence of the prompt it is put in."""
+    return clean(text, limit).replace("```", "'''")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """The text's words on one line."""
+    return clean(" ".join(clean(text).split()), limit)
+
+
+def redact(text: str) -> str:
+    """Without this process's secrets: values of variables named like keys, and whatever looks like one."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST_SECRET and _SECRET_NAME.search(name):
+            text = text.replace(value, "[secret]")
+    return _SECRET.sub("[secret]", text)
