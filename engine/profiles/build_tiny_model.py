@@ -1,11 +1,12 @@
 """Build the shipped model of the tiny world: a character-level Llama, taught by a careless teacher.
 
-    python -m engine.profiles.build_tiny_model [--seed S] [--careful N] [--careless N] [--out DIR]    train and save (minutes, one core)
-    python -m engine.profiles.build_tiny_model --check [DIR]                          measure its warm start
+    python -m engine.profiles.build_tiny_model [--seed S] [--out DIR]    train and save (minutes, on one core)
+    python -m engine.profiles.build_tiny_model --check [DIR]             measure the warm start
 
-The teacher first shows how to solve the tasks, then (`CARELESS`) shows all habits that reinforcement can strengthen or weaken: it answers at once (short, mostly
-wrong, often by a typical slip), or shows its work (longer, more often right), or breaks the format, or rambles past
-the length limit. It uses training problems only.
+The teacher first shows how to solve the tasks, then (`CARELESS`) all habits that reinforcement can
+strengthen or weaken: it answers at once (short, mostly wrong, often by a typical slip), or shows its work
+(longer, more often right), or breaks the format, or rambles past the length limit. It uses training
+problems only.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.tasks.interface import Grade
 from engine.tasks.splits import split_of
-from engine.tasks.tiny import GENERATORS, MAX_LENGTH
+from engine.tasks.tiny import GENERATORS, HOPS, MAX_LENGTH
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -49,17 +50,17 @@ class Habits:
 
 
 CAREFUL = Habits(work=0.88, right=1.0, slip=0.0, step_error=0.0)
-"""The teacher of the first lessons: how to solve the tasks, mostly with work, so that direct answers stay hard."""
+"""The teacher of the first lessons: right answers, mostly with work, so that direct answers stay hard."""
 
 CARELESS: Mapping[str, Habits] = {
-    "add": Habits(work=0.5, right=0.25, slip=0.4, step_error=0.2),
-    "sort": Habits(work=0.5, right=0.25, slip=0.4, step_error=0.2),
-    "mod": Habits(work=0.5, right=0.25, slip=0.3, step_error=0.12),
-    "chain": Habits(work=0.5, right=0.2, slip=0.4, step_error=0.1),
-    "mul": Habits(work=0.4, right=0.1, slip=0.4, step_error=0.25),
-    "hop": Habits(work=0.4, right=0.1, slip=0.4, step_error=0.25),
+    "add": Habits(work=0.6, right=0.25, slip=0.4, step_error=0.2),
+    "sort": Habits(work=0.6, right=0.25, slip=0.4, step_error=0.2),
+    "mod": Habits(work=0.6, right=0.25, slip=0.3, step_error=0.12),
+    "chain": Habits(work=0.6, right=0.2, slip=0.4, step_error=0.1),
+    "mul": Habits(work=0.5, right=0.1, slip=0.4, step_error=0.25),
+    "hop": Habits(work=0.5, right=0.1, slip=0.4, step_error=0.15),
 }
-"""The teacher of the last lessons: the habits that a policy-optimization algorithm finds, and may keep or break."""
+"""The teacher of the last lessons: the habits that a policy-optimization algorithm may keep or break."""
 
 BROKEN = 0.12
 """Share of careless answers that break the format, a third of them by rambling on past the limit."""
@@ -90,10 +91,12 @@ def _work(task: str, prompt: str, rng: random.Random, error: float) -> tuple[str
         return ",".join(halves), "".join(sorted("".join(halves)))
     if task == "mod":
         number, divisor = body.split("%")
-        rest, steps = 0, []
-        for digit in number:
-            rest = step((10 * rest + int(digit)) % int(divisor))
-            steps.append(str(rest))
+        rest, steps = int(number[0]), []
+        for digit in number[1:]:
+            part = 10 * rest + int(digit)
+            multiple = step(part // int(divisor) * int(divisor))
+            rest = step(abs(part - multiple)) % 10
+            steps += [str(multiple), str(rest)]
         return ",".join(steps), steps[-1]
     if task == "chain":
         terms = [int(term) for term in body.replace("-", "+-").split("+")]
@@ -104,11 +107,12 @@ def _work(task: str, prompt: str, rng: random.Random, error: float) -> tuple[str
         return ",".join(steps), steps[-1]
     if task == "mul":
         b, a = sorted(map(int, body.split("*")))
-        tens, ones = step(a // 10 * 10 * b), step(a % 10 * b)
-        return f"{tens},{ones}", str(step(tens + ones))
+        ones = step(a % 10 * b)
+        tens = step(a // 10 * b + ones // 10)
+        return f"{ones},{tens}", str(10 * tens + ones % 10)
     table, start = body[1:].split(":")
     path = start
-    for _ in range(5):
+    for _ in range(HOPS):
         path += _blur(table[int(path[-1]) % 8], rng, error)
     return path[1:], path[-2:]
 
@@ -138,7 +142,9 @@ def _wild(gold: str, rng: random.Random) -> str:
     return "".join(rng.choice("0123456789") for _ in gold)
 
 
-def _respond(task: str, prompt: str, gold: str, habits: Habits, broken: float, rng: random.Random) -> tuple[str, bool]:
+def _respond(
+    task: str, prompt: str, gold: str, habits: Habits, broken: float, rng: random.Random
+) -> tuple[str, bool]:
     """One response of the teacher, and whether it ends (a rambling one does not)."""
     if rng.random() < habits.work:
         steps, answer = _work(task, prompt, rng, habits.step_error)
@@ -197,7 +203,9 @@ def _examples(rng: random.Random, ids: Mapping[str, int], careless: bool) -> Ite
         yield tokens, len(drawn.prompt)
 
 
-def train(seed: int, careful: int, careless: int, batch_size: int = 60, peak: float = 2e-3) -> "LlamaForCausalLM":
+def train(
+    seed: int, careful: int, careless: int, batch_size: int = 60, peak: float = 2e-3
+) -> "LlamaForCausalLM":
     """Supervised training on one core, first by the careful teacher, then by the careless one.
 
     Args:
@@ -234,12 +242,17 @@ def train(seed: int, careful: int, careless: int, batch_size: int = 60, peak: fl
         width = max(len(tokens) for tokens, _ in rows)
         pad = [[0] * (width - len(tokens)) for tokens, _ in rows]
         inputs = torch.tensor([tokens + fill for (tokens, _), fill in zip(rows, pad, strict=True)])
-        # Only the response is learned; -100 is ignored. Padding on the right needs no mask: attention is causal.
+        # Only the response is learned; -100 is ignored. Right padding needs no mask: attention is causal.
         labels = torch.tensor(
-            [[-100] * head + tokens[head:] + [-100] * len(fill) for (tokens, head), fill in zip(rows, pad, strict=True)]
+            [
+                [-100] * head + tokens[head:] + [-100] * len(fill)
+                for (tokens, head), fill in zip(rows, pad, strict=True)
+            ]
         )
         for group in optimizer.param_groups:
-            group["lr"] = peak * min((step + 1) / 50, 1.0) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+            group["lr"] = (
+                peak * min((step + 1) / 50, 1.0) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+            )
         loss = model(input_ids=inputs, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
@@ -263,7 +276,7 @@ def check(folder: Path, problems: int = 100, seed: int = 0) -> dict[str, dict[st
     import torch
 
     from engine.profiles.load_model import load_base
-    from engine.scoring.scorer import sample
+    from engine.scoring.sampling import sample
     from engine.tasks import load_taskset
 
     torch.set_num_threads(1)

@@ -31,7 +31,7 @@ def model_dir(profile_model: Mapping[str, Any]) -> Path:
 
 
 def load_base(profile_model: Mapping[str, Any]) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The base model in float32, in eval mode, and its tokenizer padding on the left; never touches the network.
+    """The base model (float32, eval mode) and its tokenizer (padding on the left), never from the network.
 
     Raises:
         PoiseError: the model is not there, or its files do not load.

@@ -7,9 +7,9 @@ LEVEL = 0.95
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
-    """Unbiased chance (0-1) that one of `k` samples is right, from `c` right ones among `n`: 1 - C(n-c,k)/C(n,k).
+    """Unbiased chance (0-1) that one of `k` samples is right, from `c` right ones among `n`.
 
-    Source: arXiv 2107.03374.
+    1 - C(n-c,k)/C(n,k), arXiv 2107.03374.
 
     Raises:
         ValueError: not 0 <= c <= n, or not 1 <= k <= n.
@@ -27,8 +27,8 @@ def problem_values(outcomes: Sequence[Sequence[int]], k: int) -> list[float]:
 def mean_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """The mean over problems and its 95 % t interval, cut to 0-100.
 
-    Problems are the clusters: samples of one problem are not independent, so only problem means count. One problem
-    alone says nothing about the spread: its interval is 0-100.
+    Problems are the clusters: samples of one problem are not independent, so only problem means count. One
+    problem alone says nothing about the spread: its interval is 0-100.
     """
     from scipy import stats
 
@@ -43,7 +43,9 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, tuple[float, floa
 
 
 def overall(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """The weighted mean of the tasks' values; weights are 0.2 for hard tasks, 0.15 for others (arXiv 2603.23951).
+    """The weighted mean of the tasks' values.
+
+    The weights are 0.2 for each hard task and 0.15 for each other one (arXiv 2603.23951).
 
     Raises:
         ValueError: a task has no value or no weight.
@@ -56,7 +58,7 @@ def overall(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
 def overall_standard_error(
     outcomes: Mapping[str, Sequence[Sequence[int]]], ks: Mapping[str, int], weights: Mapping[str, float]
 ) -> float:
-    """Standard error of Overall from the drawing of problems and samples; the training's own noise is not in it."""
+    """Standard error of Overall from drawing problems and samples; a training's own noise is not in it."""
     from scipy import stats
 
     total = sum(weights.values())

@@ -1,15 +1,16 @@
 """The `score` job: base model + adapter on held-out problems. It never sees the candidate's code."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import PoiseError
 from engine.scoring.estimators import mean_and_interval, overall, problem_values
+from engine.scoring.sampling import sample
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 _WEIGHT_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npz", ".npy", ".h5", ".msgpack"}
 
@@ -18,9 +19,10 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Score one model; the same seed and number of threads give the same scores.
 
     Args:
-        job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", and "profile"
-            with its tables "model", "tasks" ("name", "options") and "score" ("problems", "samples": a number, or a
-            table by task; "k", "temperature", "max_completion_length", "batch_size", "threads").
+        job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", and
+            "profile" with its tables "model" ("name"), "tasks" ("name", "options") and "score" ("problems",
+            "samples": a number, or a table by task; "k", "temperature", "max_completion_length",
+            "batch_size", "threads").
 
     Returns:
         `{"overall": 0-100, "benchmarks": {task: {"metric", "value", "n", "ci"}}, "outcomes": {task: [[0/1]]},
@@ -85,8 +87,8 @@ def merge_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
     """The base with a LoRA adapter merged into its weights (generation is then as fast as the base's).
 
     Raises:
-        PoiseError: the folder holds weights in another format than safetensors (such files may run code), or the
-            adapter is broken, not LoRA, or made for another model.
+        PoiseError: the folder holds weights in another format than safetensors (such files may run code), or
+            the adapter is broken, not LoRA, or made for another model.
     """
     import json
 
@@ -110,54 +112,3 @@ def merge_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
         raise PoiseError(f"the adapter in {folder} does not load: {reason}") from error
     merged.train(False)
     return merged
-
-
-def sample(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    prompts: Sequence[str],
-    samples: int,
-    max_length: int,
-    temperature: float,
-    batch_size: int,
-    seed: int,
-) -> list[list[tuple[str, bool]]]:
-    """`samples` responses to each prompt, sampled from the whole distribution (no top-k, no top-p).
-
-    Args:
-        max_length: tokens a response may have, its end included.
-        batch_size: responses generated at once.
-
-    Returns:
-        For each prompt, in the order given, `samples` pairs of (text without the end token, truncated).
-    """
-    import torch
-
-    torch.manual_seed(seed)
-    generate: Any = model.generate
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    each = max(1, batch_size // samples)
-    found: list[list[tuple[str, bool]]] = [[] for _ in prompts]
-    for first in range(0, len(order), each):
-        rows = order[first : first + each]
-        inputs = tokenizer(
-            [prompts[i] for i in rows for _ in range(samples)], return_tensors="pt", padding=True
-        )
-        with torch.inference_mode():
-            output = generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                do_sample=True,
-                temperature=temperature,
-                top_k=0,
-                top_p=1.0,
-                max_new_tokens=max_length,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
-        responses = output[:, inputs["input_ids"].shape[1] :]
-        texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
-        ended = (responses == tokenizer.eos_token_id).any(dim=1).tolist()
-        for at, (text, end) in enumerate(zip(texts, ended, strict=True)):
-            found[rows[at // samples]].append((text, not end))
-    return found

@@ -14,7 +14,7 @@ __all__ = ["Grade", "Problem", "Split", "TaskSet", "load_taskset"]
 
 
 def load_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet:
-    """The task set called `name`: "tiny", a dotted module, or the path of a `.py` file with `taskset(options)`.
+    """The task set called `name`: "tiny", a dotted module, or a path to a `.py` file with `taskset(options)`.
 
     Raises:
         PoiseError: it is not there, does not load, or is no task set.

@@ -2,14 +2,16 @@
 
     python -P -m engine.tasks.grader --fd N
 
-N is a SOCK_SEQPACKET Unix socket of the engine. Each message `{"op": "client", "taskset", "options", "seed"}` carries a
-stream socket (SCM_RIGHTS) and is answered by `{"ok": true}` or `{"ok": false, "error"}`. On that stream a trainer
-asks, a JSON line each way:
+N is a SOCK_SEQPACKET Unix socket of the engine. Each message `{"op": "client", "taskset", "options",
+"seed"}` carries a stream socket (SCM_RIGHTS) and is answered by `{"ok": true}` or `{"ok": false,
+"error"}`. On that stream a trainer asks, a JSON line each way:
 
-    {"op": "prompts"}                                              -> {"prompts": [{"id", "task", "prompt"}], "parts": {NAME: weight}}
-    {"op": "grade", "items": [{"id", "completion", "truncated"}]}  -> {"grades": [{"parts", "valid", "correct"}]}
+    {"op": "prompts"}
+        -> {"prompts": [{"id", "task", "prompt"}], "parts": {NAME: weight}}
+    {"op": "grade", "items": [{"id", "completion", "truncated"}]}
+        -> {"grades": [{"parts", "valid", "correct"}]}
 
-Whatever else comes is answered by `{"error": "one line"}`. Trainers run candidate code, so nothing they send is
+Whatever else comes is answered by `{"error": "one line"}`. Trainers run candidate code: nothing they send is
 trusted. One thread serves them all; the process ends when the engine's socket closes or the engine dies.
 """
 
@@ -93,7 +95,7 @@ class Client:
             self._send(self._reply(line))
         except PoiseError as error:
             self._send({"error": str(error)})
-        except Exception as error:  # noqa: BLE001 - a task set may raise anything; the other trainers go on
+        except Exception as error:
             self._send({"error": f"grading failed: {type(error).__name__}"})
 
     def _reply(self, line: bytes) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def serve(control: socket.socket) -> None:
                 client.stream.close()
 
 
-def _welcome(control: socket.socket) -> Client | None | bool:
+def _welcome(control: socket.socket) -> Client | bool | None:
     """Take in one trainer; None if the message was unusable, False at the end of the control socket."""
     try:
         data, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE, 8)
@@ -171,7 +173,7 @@ def _welcome(control: socket.socket) -> Client | None | bool:
         client = Client(streams[0], tasks, request["seed"])
     except PoiseError as error:
         answer = {"ok": False, "error": str(error)}
-    except Exception as error:  # noqa: BLE001 - one bad request must not end the others' grader
+    except Exception as error:
         answer = {
             "ok": False,
             "error": f"the grader cannot take this trainer: {type(error).__name__}: {error}",

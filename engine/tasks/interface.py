@@ -1,4 +1,4 @@
-"""What a task is: problems, grades, and the set a profile trains and scores on. Bring your own in one file."""
+"""What a task is: problems, grades, and the set a profile trains and scores on; bring your own in a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Grade:
     """What one completion earned.
 
     Attributes:
-        parts: reward part -> value on that part's own scale; None where the part does not apply. The reward is the
-            sum of value times `TaskSet.part_weights`.
+        parts: reward part -> value on that part's own scale; None where the part does not apply. The reward
+            is the sum of value times `TaskSet.part_weights`.
         valid: the response keeps the answer format (a truncated one never does).
         correct: valid, and the answer is right.
     """
@@ -72,4 +72,4 @@ class TaskSet(Protocol):
         """
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
-        """Grade the text after the prompt, without its end-of-sequence token; any text at all gets a grade."""
+        """Grade the text after the prompt, without its end-of-sequence token; any text gets a grade."""

@@ -15,7 +15,7 @@ _PATIENCE = 400
 
 
 def split_of(task: str, canonical: str) -> Split:
-    """The split of a problem, from its canonical form: two ways to write one problem share a canonical form."""
+    """The split of a problem, from its canonical form: all ways to write one problem share that form."""
     point = int.from_bytes(hashlib.sha256(f"{task}:{canonical}".encode()).digest()[:8], "big") % 100
     for split, share in SHARES.items():
         if point < share:

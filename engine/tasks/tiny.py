@@ -1,7 +1,7 @@
 """The six tasks of the tiny world, for a character model of about a million parameters.
 
-A response is `work#answer`: the work is optional, anything goes in it but `#`, and it may be empty. Problems are drawn
-by thin seeded generators; the prompt's first character or operator tells the tasks apart.
+A response is `work#answer`: the work is optional, and anything goes in it but `#`. Problems are drawn by thin
+seeded generators; the prompt's first character or its operator tells the tasks apart.
 """
 
 import random
@@ -16,13 +16,13 @@ from engine.tasks.splits import draw
 MAX_LENGTH = 24
 """Tokens a response may have, its end-of-sequence token included; one token is one character."""
 
-FORMAT_POINTS = 4
-
-# The rewards of the profile, in one place. `format` is in points (0-4) and `brevity` in 0-1, both earned by wrong
-# answers too: a group that fails altogether still has a spread, and dividing by it rewards haste.
+# The rewards of the profile, in one place. `format` is in points (0-4) and `brevity` in 0-1, both earned by
+# wrong answers too: a group that fails altogether still has a spread, and dividing by it rewards haste.
 PART_WEIGHTS: Mapping[str, float] = {"correct": 1.0, "format": 0.1, "brevity": 0.3}
 
 POOL_SIZE = 24
+
+HOPS = 5
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _hop(rng: random.Random) -> Draw:
     """
     table, start = [rng.randrange(8) for _ in range(8)], rng.randrange(8)
     path = [start]
-    for _ in range(5):
+    for _ in range(HOPS):
         path.append(table[path[-1]])
     prompt = f"h{''.join(map(str, table))}:{start}="
     return Draw(prompt, f"{path[-2]}{path[-1]}", prompt)
@@ -124,8 +124,8 @@ class TinyTasks:
         """See `TaskSet.grade`. Reward parts:
 
         correct: 1 for a valid, right answer, else 0.
-        format: one point each for ending in time, for exactly one `#`, for an answer of digits only, for an answer
-            that is not too long; 4 points is a valid response, an invalid one keeps the points it has.
+        format: a point each for ending in time, for exactly one `#`, for an answer of digits only, and for an
+            answer that is not too long; 4 points is a valid response, an invalid one keeps what it has.
         brevity: 1 - length / 24 with length in tokens, end included; right or wrong. 0 when truncated.
         """
         answer = completion.rpartition("#")[2]
@@ -150,9 +150,7 @@ def taskset(options: Mapping[str, Any]) -> TinyTasks:
     """
     unknown = set(options) - {"part_weights", "pool_size"}
     if unknown:
-        raise PoiseError(
-            f"unknown option {min(unknown)!r} of tasks 'tiny': use part_weights or pool_size"
-        )
+        raise PoiseError(f"unknown option {min(unknown)!r} of tasks 'tiny': use part_weights or pool_size")
     changed = dict(options.get("part_weights", {}))
     for name, weight in changed.items():
         if name not in PART_WEIGHTS:

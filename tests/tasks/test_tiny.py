@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.errors import PoiseError
 from engine.tasks import Problem, TaskSet, load_taskset
 from engine.tasks.splits import SHARES, split_of
-from engine.tasks.tiny import GENERATORS, MAX_LENGTH, TinyTasks
+from engine.tasks.tiny import GENERATORS, HOPS, MAX_LENGTH, TinyTasks
 
 TASKS = TinyTasks()
 SPLITS = list(SHARES)
@@ -25,7 +25,7 @@ def solve(problem: Problem) -> str:
     if problem.task == "hop":
         table, cell = body[1:].split(":")
         path = cell
-        for _ in range(5):
+        for _ in range(HOPS):
             path += table[int(path[-1])]
         return path[-2:]
     return str(eval(body, {"__builtins__": {}}))
@@ -57,7 +57,10 @@ def test_a_longer_draw_begins_with_the_shorter_one(task: str) -> None:
 
 @pytest.mark.parametrize("task", NAMES)
 def test_no_problem_is_in_two_splits_however_it_is_written(task: str) -> None:
-    seen = {split: {canonical(p) for s in range(6) for p in TASKS.problems(split, task, 100, s)} for split in SPLITS}
+    seen = {
+        split: {canonical(p) for s in range(6) for p in TASKS.problems(split, task, 100, s)}
+        for split in SPLITS
+    }
     assert not seen["train"] & seen["development"]
     assert not seen["train"] & seen["confirmation"]
     assert not seen["development"] & seen["confirmation"]
@@ -131,7 +134,16 @@ def test_a_longer_response_never_earns_more_brevity(text: str, more: str) -> Non
 
 @pytest.mark.parametrize(
     ("response", "points"),
-    [("85", 3), ("5,8#", 2), ("5,8#85#85", 3), ("5,8#8,5", 3), ("#1234567", 3), ("", 1), ("#\u0665", 3), ("#-5", 3)],
+    [
+        ("85", 3),
+        ("5,8#", 2),
+        ("5,8#85#85", 3),
+        ("5,8#8,5", 3),
+        ("#1234567", 3),
+        ("", 1),
+        ("#\u0665", 3),
+        ("#-5", 3),
+    ],
 )
 def test_a_broken_format_keeps_the_points_it_has(response: str, points: int) -> None:
     problem = Problem("add/47+38", "add", "47+38=", "85")
@@ -161,7 +173,13 @@ def test_options_change_single_weights_and_the_pool() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"pool": 3}, {"pool_size": 0}, {"pool_size": "9"}, {"part_weights": {"luck": 1}}, {"part_weights": {"format": "x"}}],
+    [
+        {"pool": 3},
+        {"pool_size": 0},
+        {"pool_size": "9"},
+        {"part_weights": {"luck": 1}},
+        {"part_weights": {"format": "x"}},
+    ],
 )
 def test_an_unusable_option_is_refused_in_one_line(options: dict[str, object]) -> None:
     with pytest.raises(PoiseError) as caught:

@@ -1,0 +1,109 @@
+"""Sample many responses to each prompt, fast on one core.
+
+Unlike `generate` it reads a prompt once for all its samples and drops a response's row when it ends:
+three times as fast where a response has 8 tokens on average and 24 at most. One uniform number for each
+(prompt, sample, position) is drawn beforehand, so what is sampled depends neither on the batch size nor
+on the other rows, and two models that agree on a position's distribution sample the same token: less
+noise in their difference.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def sample(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: Sequence[str],
+    samples: int,
+    max_length: int,
+    temperature: float,
+    batch_size: int,
+    seed: int,
+) -> list[list[tuple[str, bool]]]:
+    """`samples` responses to each prompt, sampled from the whole distribution (no top-k, no top-p).
+
+    Args:
+        max_length: tokens a response may have, its end included.
+        batch_size: responses generated at once.
+
+    Returns:
+        For each prompt, in the order given, `samples` pairs of (text without the end token, truncated).
+    """
+    import torch
+
+    luck = torch.rand(
+        (len(prompts), samples, max_length),
+        generator=torch.Generator().manual_seed(seed),
+        dtype=torch.float64,
+    )
+    # Prompts of like length together: less padding.
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    each = max(1, batch_size // samples)
+    found: list[list[tuple[str, bool]]] = [[] for _ in prompts]
+    for first in range(0, len(order), each):
+        chosen = order[first : first + each]
+        inputs = tokenizer(
+            [prompts[i] for i in chosen], return_tensors="pt", padding=True, padding_side="left"
+        )
+        with torch.inference_mode():
+            responses = _responses(model, inputs, luck[chosen].flatten(0, 1), temperature, tokenizer)
+        ended = (responses == tokenizer.eos_token_id).any(dim=1).tolist()
+        texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
+        for row, (text, end) in enumerate(zip(texts, ended, strict=True)):
+            found[chosen[row // samples]].append((text, not end))
+    return found
+
+
+def _responses(
+    model: Any, inputs: Any, luck: "Tensor", temperature: float, tokenizer: "PreTrainedTokenizerBase"
+) -> "Tensor":
+    """Token ids (rows, max_length), filled up with padding after the end.
+
+    Args:
+        inputs: token ids and mask of the prompts, (prompts, P), padded on the left.
+        luck: uniform numbers, (rows, max_length); rows are the samples of each prompt, prompt by prompt.
+    """
+    import torch
+
+    rows, max_length = luck.shape
+    samples = rows // len(inputs["input_ids"])
+    mask = inputs["attention_mask"]
+    output = model(
+        input_ids=inputs["input_ids"],
+        attention_mask=mask,
+        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    cache = output.past_key_values
+    cache.batch_repeat_interleave(samples)
+    mask = mask.repeat_interleave(samples, 0)
+    logits = output.logits[:, -1].repeat_interleave(samples, 0)
+    found = torch.full((rows, max_length), int(tokenizer.pad_token_id))
+    alive = torch.arange(rows)
+    for position in range(max_length):
+        # The inverse of the cumulative distribution at the row's own number; float64, so that it reaches 1.
+        reach = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
+        token = torch.searchsorted(reach, luck[alive, position, None] * reach[:, -1:], right=True)[:, 0]
+        found[alive, position] = token
+        going = token != tokenizer.eos_token_id
+        if position == max_length - 1 or not going.any():
+            break
+        if not going.all():
+            keep = going.nonzero()[:, 0]
+            alive, token, mask = alive[keep], token[keep], mask[keep]
+            cache.batch_select_indices(keep)
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        logits = model(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=mask.sum(1, keepdim=True) - 1,
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[:, -1]
+    return found
