@@ -1,0 +1,90 @@
+"""The export has exactly the keys that scripts rely on, for every node."""
+
+import csv
+import io
+
+import pytest
+
+from engine.archive.export import baseline, export_run, to_csv, to_markdown
+from engine.archive.folder import RunFolder
+from engine.archive.store import Archive, Change
+from engine.errors import PoiseError
+from tests.archive.conftest import candidate, trial
+
+RUN_KEYS = "id profile status created seed directive budget spent"
+CANDIDATE_KEYS = (
+    "id name parent depth status cause proposal code_sha256 verification overall benchmarks fidelity seeds "
+    "reflection attribution confirmed cost provenance sandbox created finished"
+)
+TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status"
+
+
+def test_every_fixed_key_is_there_and_no_other(finished_run: RunFolder) -> None:
+    exported = export_run(finished_run)
+    assert list(exported) == ["run", "baseline", "candidates", "trials"]
+    assert list(exported["run"]) == RUN_KEYS.split()
+    assert list(exported["run"]["spent"]) == ["wall_seconds", "gpu_seconds", "llm_usd"]
+    assert list(exported["baseline"]) == ["id", "overall_mean", "overall_std", "seeds"]
+    assert len(exported["candidates"]) == 3 and len(exported["trials"]) == 5
+    for node in exported["candidates"]:
+        assert list(node) == CANDIDATE_KEYS.split()
+        assert list(node["proposal"]) == ["hypothesis", "mechanisms"]
+        assert list(node["cost"]) == ["train_seconds", "gpu_seconds", "llm_usd"]
+        assert list(node["provenance"]) == ["proposer", "model"]
+        for score in node["benchmarks"].values():
+            assert list(score) == ["metric", "value", "n", "ci"]
+    for node in exported["trials"]:
+        assert list(node) == TRIAL_KEYS.split()
+
+
+def test_the_baseline_is_the_mean_and_spread_of_the_roots_baseline_trials(finished_run: RunFolder) -> None:
+    assert export_run(finished_run)["baseline"] == {
+        "id": "c000",
+        "overall_mean": 32.0,
+        "overall_std": 2.0,
+        "seeds": [100, 101, 102],
+    }
+    one = baseline([candidate(0)], [trial("c000", "baseline", 0), trial("c000", "ablate", 1)])
+    assert one == {"id": "c000", "overall_mean": 30.0, "overall_std": None, "seeds": [100]}
+    assert baseline([], []) == {"id": None, "overall_mean": None, "overall_std": None, "seeds": []}
+
+
+def test_a_run_without_an_engine_is_exported_as_dead(finished_run: RunFolder) -> None:
+    archive = Archive.open(finished_run.archive)
+    archive.commit([Change("run", "demo", {"status": "running"})], [])
+    archive.close()
+    assert export_run(finished_run)["run"]["status"] == "dead"
+
+
+def test_the_table_has_a_row_for_every_candidate_and_columns_for_every_task(finished_run: RunFolder) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(export_run(finished_run)))))
+    assert [row["id"] for row in rows] == ["c000", "c001", "c002"]
+    assert (rows[1]["overall"], rows[1]["copy"], rows[1]["copy_low"]) == ("31.0", "50.0", "40.0")
+    assert rows[1]["hypothesis"] == "a | b\nc"
+    assert rows[1]["mechanisms"] == "ClipHigher"
+    assert (rows[2]["overall"], rows[2]["copy"], rows[2]["cause"]) == ("", "", "NaN in the loss")
+
+
+def test_the_markdown_table_keeps_its_shape_whatever_a_model_wrote(finished_run: RunFolder) -> None:
+    exported = export_run(finished_run)
+    exported["candidates"][0]["name"] = "a | b\n| evil <script>"
+    lines = to_markdown(exported).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 2 + 3
+    assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    assert "<script>" not in to_markdown(exported)
+    assert [row.split(" | ")[0] for row in table[2:]] == ["| c001", "| c000", "| c002"]  # best first
+
+
+def test_a_young_run_can_be_exported(run_folder: RunFolder) -> None:
+    archive = Archive.open(run_folder.archive)
+    fields = {"profile": "tiny", "status": "running", "created": 1.0, "seed": 1}
+    archive.commit([Change("run", "demo", fields), Change("candidates", "c000", {"status": "queued"})], [])
+    exported = export_run(run_folder)
+    assert exported["candidates"][0]["cost"] == {"train_seconds": None, "gpu_seconds": None, "llm_usd": None}
+    assert "c000" in to_csv(exported) and "c000" in to_markdown(exported)
+
+
+def test_exporting_nothing_is_one_clear_line(run_folder: RunFolder) -> None:
+    with pytest.raises(PoiseError, match="no archive"):
+        export_run(run_folder)
