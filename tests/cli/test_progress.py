@@ -1,0 +1,83 @@
+"""Headless progress: a line for what matters, in order, to the end of the run."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.archive.events import Event
+from engine.archive.folder import RunFolder
+from engine.archive.store import Archive
+from engine.errors import Exit, PoiseError
+from poise_tui.commands.headless import Progress, Signals, follow
+from tests.cli.conftest import CANDIDATE, write_run
+
+
+def said(*events: Event) -> list[str]:
+    progress = Progress()
+    return [line for event in events for line in progress.lines(event)]
+
+
+def test_a_training_gets_a_line_at_each_quarter_and_no_more() -> None:
+    created = Event("trial.created", "c001", {"id": "c001-search-0", "steps": 80}, time=100.0)
+    points = [
+        Event("trial.metrics", "c001", {"trial": "c001-search-0", "points": [{"step": n, "reward": n / 80}]},
+              time=100.0 + n)
+        for n in range(1, 81)
+    ]  # fmt: skip
+    assert said(created, *points) == [
+        "  0:20  c001-search-0 update 20/80, reward 0.250",
+        "  0:40  c001-search-0 update 40/80, reward 0.500",
+        "  1:00  c001-search-0 update 60/80, reward 0.750",
+        "  1:20  c001-search-0 update 80/80, reward 1.000",
+    ]
+
+
+def test_metrics_without_a_reward_or_of_an_unknown_trial_break_nothing() -> None:
+    created = Event("trial.created", "c001", {"id": "a", "steps": 4})
+    nothing = Event("trial.metrics", "c001", {"trial": "a", "points": []})
+    null = Event("trial.metrics", "c001", {"trial": "a", "points": [{"step": 1, "reward": None}]})
+    stranger = Event("trial.metrics", "c009", {"trial": "b", "points": [{"step": 1}]})
+    assert said(created, nothing, null, stranger) == ["  0:00  a update 1/4"]
+
+
+def test_a_candidate_is_followed_from_its_proposal_to_its_score_or_cause() -> None:
+    proposal = {"hypothesis": "less\nnoise\x1b[2J", "mechanisms": []}
+    document = {**CANDIDATE, "id": "c001", "name": "Calm", "parent": "c000", "proposal": proposal}
+    lines = said(
+        Event("candidate.created", "c001", document),
+        Event("candidate.status", "c001", {"status": "training", "cause": None}),
+        Event("candidate.updated", "c001", {"overall": 41.23}),
+        Event("candidate.status", "c001", {"status": "scored", "cause": None}),
+        Event("candidate.status", "c001", {"status": "failed", "cause": "diverged: loss is nan"}),
+    )
+    assert [line[8:] for line in lines] == [
+        "c001 Calm, from c000: less noise [2J",
+        "c001 Calm training",
+        "c001 Calm scored 41.2",
+        "c001 Calm failed: diverged: loss is nan",
+    ]
+
+
+def test_only_warnings_and_errors_of_the_log_are_shown() -> None:
+    levels = [Event("log", None, {"level": level, "message": "m"}) for level in ("info", "warning", "error")]
+    assert [line[8:] for line in said(*levels)] == ["warning: m", "error: m"]
+
+
+def test_following_an_ended_run_prints_it_and_returns(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder(write_run(runs, "mine"))
+    archive = Archive.open(folder.archive)
+    archive.append_events([Event("run.status", None, {"status": "finished", "reason": "2 candidates done"})])
+    archive.close()
+    assert follow(folder, Signals()) == Exit.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("profile tiny, seed 1, 2 candidates, 2 workers, proposals by poise/composer")
+    assert lines[-1].endswith("run finished: 2 candidates done")
+
+
+def test_an_engine_that_died_is_said_with_what_to_do(runs: Path) -> None:
+    folder = RunFolder(write_run(runs, "mine", status="running"))
+    with pytest.raises(
+        PoiseError, match=r"the engine of mine died .*`poise resume mine` takes it up"
+    ) as caught:
+        follow(folder, Signals())
+    assert caught.value.code == Exit.ERROR
