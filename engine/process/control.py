@@ -6,7 +6,6 @@
 `send` is the clients' side and imports nothing heavy; `ControlServer` is the engine's.
 """
 
-import json
 import logging
 import os
 import socket
@@ -15,6 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from engine.errors import Exit, PoiseError
 
@@ -48,14 +49,14 @@ def send(path: Path | str, command: str, *, timeout: float = 10.0, **fields: Any
             connection.connect(str(path))
             if peer_uid(connection) not in (os.getuid(), 0):
                 raise PoiseError(f"{path} belongs to another user's process", Exit.REFUSED)
-            connection.sendall(json.dumps({"command": command, **fields}).encode() + b"\n")
+            connection.sendall(orjson.dumps({"command": command, **fields}) + b"\n")
             answer = b""
             while not answer.endswith(b"\n"):
                 connection.settimeout(max(0.001, deadline - time.monotonic()))
                 if not (part := connection.recv(1 << 16)):
                     raise ConnectionError("it closed the connection")
                 answer += part
-            value = json.loads(answer)
+            value = orjson.loads(answer)
         except TimeoutError:
             raise PoiseError(f"the engine did not answer within {timeout:g} s") from None
         except (OSError, ValueError) as error:
@@ -121,26 +122,26 @@ class ControlServer:
             if peer_uid(connection) not in (os.getuid(), 0):
                 return
             while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                writer.write(await self._answer(line))
                 await writer.drain()
         except ValueError:  # what StreamReader raises for a line over its limit
-            writer.write(json.dumps(_refusal("the command is too long", Exit.USAGE)).encode() + b"\n")
+            writer.write(_refusal("the command is too long", Exit.USAGE))
         except ConnectionError:
             pass
         finally:
             self._connections.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> bytes:
         try:
-            fields = json.loads(line)
+            fields = orjson.loads(line)
             command = fields.pop("command")
             if not isinstance(command, str):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError):
             return _refusal("a command is one JSON object with a field 'command'", Exit.USAGE)
         try:
-            return {"ok": True, "data": await self._handler(command, fields)}
+            return _line({"ok": True, "data": await self._handler(command, fields)})
         except PoiseError as error:
             return _refusal(str(error), error.code)
         except Exception as error:
@@ -149,5 +150,9 @@ class ControlServer:
             return _refusal(f"the engine failed at {command!r}: {type(error).__name__}: {error}", Exit.ERROR)
 
 
-def _refusal(error: str, code: Exit) -> dict[str, Any]:
-    return {"ok": False, "error": error, "code": int(code)}
+def _refusal(error: str, code: Exit) -> bytes:
+    return _line({"ok": False, "error": error, "code": int(code)})
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    return orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE)

@@ -151,7 +151,7 @@ def test_the_environment_is_an_allow_list() -> None:
 
 
 async def test_with_all_of_trl_imported_a_child_starts_within_a_second_and_alone(make_job: MakeJob) -> None:
-    """The real imports: one thread before the fork, memory limits that torch feels, a start in milliseconds."""
+    """The real imports: one thread before the fork, a quick start, memory limits that torch feels."""
     launcher = Launcher(TRAINER_IMPORTS, allow_calls=True)
     await launcher.start()
     executor = LocalExecutor(launcher)
