@@ -6,11 +6,11 @@ a bad profile before an engine starts.
 
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from engine.errors import Exit, PoiseError
 
@@ -225,7 +225,7 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def _line(errors: list[ErrorDetails]) -> str:
+def _line(errors: Sequence[Mapping[str, Any]]) -> str:
     """What the first wrong key means to the author; unknown keys first, since they explain missing ones."""
     by_key: dict[tuple[str, ...], list[str]] = {}  # pydantic reports each member of a union apart
     for error in sorted(errors, key=lambda error: error["type"] != "extra_forbidden"):
@@ -238,7 +238,7 @@ def _line(errors: list[ErrorDetails]) -> str:
     return first + "".join(" or " + other.partition("expected ")[2] for other in others) + more
 
 
-def _meaning(keys: tuple[str, ...], error: ErrorDetails) -> str:
+def _meaning(keys: tuple[str, ...], error: Mapping[str, Any]) -> str:
     key = ".".join(keys) or "the file"
     match error["type"]:
         case "extra_forbidden":
