@@ -81,10 +81,10 @@ class LocalExecutor:
         folder = Path(job["folder"])
         if job["id"] in self._children:
             raise PoiseError(f"job {job['id']} is running already")
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in ("result.json", "control"):
-            (folder / stale).unlink(missing_ok=True)
-        write_json(folder / "job.json", job, durable=False)
+        try:
+            prepare(folder, job)
+        except OSError as error:
+            raise PoiseError(f"cannot prepare {folder}: {error.strerror}") from None
         child = await self._spawn(job)
         self._children[job["id"]] = child
         try:
@@ -110,9 +110,13 @@ class LocalExecutor:
         """Ask a running job to "pause" or "stop" at its next step boundary.
 
         Raises:
-            PoiseError: no such job runs (3).
+            PoiseError: no such job runs (3), or its folder cannot be written (1).
         """
-        write_atomic(Path(self._child(job_id).job["folder"]) / "control", word.encode(), durable=False)
+        folder = Path(self._child(job_id).job["folder"])
+        try:
+            write_atomic(folder / "control", word.encode(), durable=False)
+        except OSError as error:
+            raise PoiseError(f"cannot steer job {job_id}: {error.strerror}") from None
 
     def kill(self, job_id: str, cause: str = "killed") -> None:
         """Kill a running job and all it started; its result says so, with this cause.
@@ -161,6 +165,17 @@ def check_job(job: Job) -> Limits:
         raise PoiseError(f"malformed job: it has no {error}") from None
     except (TypeError, ValueError) as error:
         raise PoiseError(f"malformed job: {error}") from None
+
+
+def prepare(folder: Path, job: Job) -> None:
+    """Make the job's folder, without what an earlier job of it left at our names. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("job.json", "result.json", "control"):
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    write_json(folder / "job.json", job, durable=False)
 
 
 def judge(

@@ -86,12 +86,13 @@ class Child:
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """Signal its whole process group; nothing happens if it has ended."""
-        # A pid may have been reused by a stranger: the start time tells.
-        if not self._exit.done() and start_time(self.pid) == self._start_time:
+        # A pid may have been reused by a stranger: the start time tells. If the child itself is gone, its group
+        # may still hold what it started, and keeps the number from being reused.
+        if not self._exit.done() and start_time(self.pid) in (self._start_time, None):
             with suppress(ProcessLookupError):
                 try:
                     os.killpg(self.pid, sig)
-                except ProcessLookupError:  # so young that it has no group of its own yet
+                except ProcessLookupError:  # too young to have a group of its own, or long gone
                     os.kill(self.pid, sig)
 
     async def stop(self, grace: float) -> Exit:
@@ -311,7 +312,8 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of whatever may import candidate code: an allow-list, so that no key slips in."""
     clean = {name: environ[name] for name in ALLOWED_ENVIRONMENT if name in environ}
     # Children have another HOME; the models cached in the user's own must still be found.
-    clean.setdefault("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+    cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    clean.setdefault("HF_HOME", str(Path(cache) / "huggingface"))
     # `-P` keeps the working directory off the import path; a checkout that is not installed must be named.
     root = Path(__file__).resolve().parents[2]
     if root.name not in ("site-packages", "dist-packages"):

@@ -154,6 +154,23 @@ async def test_a_pipe_for_a_result_does_not_hang_the_engine(
     assert (await executor.run(make_job("pipe_result")))["status"] == "failed"
 
 
+async def test_a_folder_that_a_job_has_booby_trapped_can_be_used_again(
+    executor: LocalExecutor, make_job: MakeJob
+) -> None:
+    job = make_job("report")
+    for name in ("job.json", "result.json", "control"):
+        Path(job["folder"], name, "deep").mkdir(parents=True)
+    assert (await executor.run(job))["status"] == "done"
+
+
+async def test_a_folder_that_cannot_be_made_is_one_clear_line(
+    executor: LocalExecutor, make_job: MakeJob, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PoiseError, match=r"cannot prepare .*: Not a directory"):
+        await executor.run(make_job("report", folder=str(tmp_path / "file" / "trial")))
+
+
 async def test_data_that_is_no_json_is_a_failure(executor: LocalExecutor, make_job: MakeJob) -> None:
     result = await executor.run(make_job("not_json"))
     assert result["status"] == "failed" and "no JSON" in result["cause"]

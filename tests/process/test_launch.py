@@ -16,7 +16,7 @@ import pytest
 from engine.errors import PoiseError
 from engine.process.executor import LocalExecutor
 from engine.process.launch import TRAINER_IMPORTS, Launcher, clean_environment
-from tests.process.conftest import MakeJob, open_descriptors, wait_gone
+from tests.process.conftest import MakeJob, open_descriptors, read_when_written, wait_gone
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -40,15 +40,18 @@ async def test_a_killed_fork_server_takes_its_children_along_and_is_replaced(
 ) -> None:
     executor = LocalExecutor(launcher)
     started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(executor.run(make_job("loop", id="first"), started.set_result))
+    job = make_job("start_daemons", id="first", stay=True)
+    running = asyncio.create_task(executor.run(job, started.set_result))
     child, server = await started, launcher.server_pid
+    in_its_group, outside = await read_when_written(Path(job["folder"], "daemons.json"))
     assert server is not None
     assert launcher.running() == {child: "first"}
     os.kill(server, signal.SIGKILL)
     result = await running
     assert (result["status"], result["exit"]) == ("killed", -signal.SIGKILL)
     assert result["cause"] == "the fork server died, and its children with it"
-    wait_gone([child, server])
+    wait_gone([child, server, in_its_group])
+    os.kill(outside, signal.SIGKILL)  # what left the group of a child whose server is gone needs a namespace
     assert launcher.running() == {} and launcher.server_pid is None
 
     again = await executor.run(make_job("report", id="second"))
