@@ -15,6 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from engine.algorithms.pipeline import Pipeline
 from engine.errors import PoiseError
+from engine.process.child import control_word
 from engine.training.trainer import Batch, PoiseTrainer
 
 STATE_FILE = "pipeline.json"
@@ -91,8 +92,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     ) -> TrainerControl:
         """Obey the control word where a batch ends."""
         if state.global_step % self.updates_per_batch == 0 and state.global_step < state.max_steps:
-            word = read_control(self.folder)
-            if word in ("pause", "stop"):
+            word = control_word(self.folder)
+            if word is not None:
                 self.ended_by = word
                 control.should_save = True
                 control.should_training_stop = True
@@ -148,14 +149,6 @@ def batch_metrics(batch: Batch, group_size: int) -> dict[str, Any]:
         "advantage_std": batch.advantages.float().std().item(),
         "advantage_max": batch.advantages.float().abs().max().item(),
     }
-
-
-def read_control(folder: Path) -> str | None:
-    """The word somebody left for the training, or None."""
-    try:
-        return (folder / "control").read_text().strip()
-    except FileNotFoundError:
-        return None
 
 
 def cut_after(path: Path, step: int) -> None:

@@ -7,12 +7,12 @@ grader), `off` (mechanisms switched off), `resume` (go on from the newest checkp
 from __future__ import annotations
 
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import trl.trainer.utils as trl_utils
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import set_seed
@@ -42,7 +42,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     profile = job["profile"]
     algorithm = load_algorithm(Path(job["algorithm"])) if job.get("algorithm") else Algorithm("GRPO")
     pipeline = Pipeline(algorithm.without(job.get("off") or []), seed=job["seed"])
-    grader = GraderClient(socket.socket(fileno=job["grader_fd"]))
+    grader = GraderClient(job["grader_fd"])
     started = time.monotonic()
     recorder = Recorder(
         folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"]
@@ -56,9 +56,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         cut_after(folder / name, step)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if recorder.ended_by == "pause":
-        raise Paused(f"paused after update {trainer.state.global_step}")
+        raise Paused({"updates": trainer.state.global_step, "train_seconds": time.monotonic() - started})
     if recorder.ended_by == "stop":
-        raise Stopped(f"stopped after update {trainer.state.global_step}")
+        raise Stopped(f"stopped after update {trainer.state.global_step}", {"updates": trainer.state.global_step})
     trainer.model.save_pretrained(str(folder / "adapter"), safe_serialization=True)
     return {
         "updates": trainer.state.global_step,
@@ -80,6 +80,7 @@ def build_trainer(
     torch.use_deterministic_algorithms(True, warn_only=True)
     set_seed(seed)
     model, tokenizer = load_base(profile["model"])
+    narrow_logprob_tile(model.config.vocab_size)
     prompts, part_weights = grader.prompts()
     trainer = PoiseTrainer(
         pipeline=pipeline,
@@ -95,6 +96,14 @@ def build_trainer(
     )
     recorder.trainer = trainer
     return trainer
+
+
+def narrow_logprob_tile(vocabulary: int) -> None:
+    """Let TRL's log-probability buffer be as wide as the vocabulary instead of 32,768 columns.
+
+    The numbers are the same; with 40 characters an update takes 0.6 of the time, since rows no longer lie 128 KB apart.
+    """
+    trl_utils._CHUNKED_LOGPROB_CHUNK_SIZE = min(vocabulary, trl_utils._CHUNKED_LOGPROB_CHUNK_SIZE)
 
 
 def lora_config(model: dict[str, Any]) -> LoraConfig:

@@ -17,6 +17,8 @@ from trl import GRPOTrainer
 
 from engine.algorithms.pipeline import Advantages, Pipeline
 from engine.contract import Hyper, Minibatch, Norm, Rollouts, StepStats
+from engine.tasks.grader_client import Item
+from engine.tasks.interface import Grade
 
 PARTS_KEY = "poise_"
 """Prefix of our per-row tensors in TRL's buffered inputs."""
@@ -25,8 +27,8 @@ PARTS_KEY = "poise_"
 class Grader(Protocol):
     """Whoever grades completions of the training split; gold stays with it."""
 
-    def grade(self, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """`[{"id", "completion", "truncated"}]` -> `[{"parts", "valid", "correct"}]`."""
+    def grade(self, items: Sequence[Item]) -> list[Grade]:
+        """One grade an item, in order."""
         ...
 
 
@@ -110,7 +112,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             ]
         )
         device = self.accelerator.device
-        columns = [[_number(g["parts"].get(name)) for g in grades] for name in self.part_weights]
+        columns = [[_number(g.parts.get(name)) for g in grades] for name in self.part_weights]
         table = torch.tensor(columns, dtype=torch.float32, device=device).T.contiguous()
         rewards = (table * self.reward_weights.to(device).unsqueeze(0)).nansum(dim=1)
         rewards[torch.isnan(table).all(dim=1)] = torch.nan
@@ -120,8 +122,8 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             tasks=[x["task"] for x in inputs],
             completions=completions,
             parts={name: table[:, i] for i, name in enumerate(self.part_weights)},
-            valid=torch.tensor([g["valid"] for g in grades], device=device),
-            correct=torch.tensor([g["correct"] for g in grades], device=device),
+            valid=torch.tensor([g.valid for g in grades], device=device),
+            correct=torch.tensor([g.correct for g in grades], device=device),
             truncated=torch.tensor(truncated, device=device),
             lengths=torch.tensor([float(len(ids)) for ids in completion_ids_list], device=device),
             rewards=rewards,

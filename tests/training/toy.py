@@ -13,6 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 from trl import GRPOConfig
 
+from engine.tasks.grader_client import Item
+from engine.tasks.interface import Grade
+
 ALPHABET = "0123456789+-*=#;. abc"
 WEIGHTS = {"digits": 1.0, "short": 0.5, "sparse": 0.3}
 
@@ -50,13 +53,13 @@ def parts(completion: str) -> dict[str, float | None]:
 
 
 class ToyGrader:
-    def grade(self, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def grade(self, items: Sequence[Item]) -> list[Grade]:
         return [
-            {
-                "parts": parts(i["completion"]),
-                "valid": "#" in i["completion"] or "1" in i["completion"],
-                "correct": "1" in i["completion"] and "2" in i["completion"],
-            }
+            Grade(
+                parts=parts(i["completion"]),
+                valid="#" in i["completion"] or "1" in i["completion"],
+                correct="1" in i["completion"] and "2" in i["completion"],
+            )
             for i in items
         ]
 

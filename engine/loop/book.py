@@ -1,0 +1,158 @@
+"""The engine's books: every document in memory, every change of one written together with the event that tells of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from engine.archive.events import Event
+from engine.archive.store import Archive, Change, Document
+
+SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
+"""Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result."""
+
+HELD = "paused by the user"
+"""The cause on a candidate that its user paused."""
+
+
+def root_id() -> str:
+    """The candidate that is GRPO."""
+    return candidate_id(0)
+
+
+def candidate_id(slot: int) -> str:
+    """The id of the candidate of decision `slot`; slot 0 is the root."""
+    return f"c{slot:03d}"
+
+
+def slot_of(candidate: str) -> int:
+    """The decision a candidate came from."""
+    return int(candidate[1:])
+
+
+class Book:
+    """Documents by id, kept equal to the archive.
+
+    Args:
+        archive: the run's archive, open for writing.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.candidates: dict[str, Document] = {d["id"]: d for d in archive.candidates()}
+        self.trials: dict[str, Document] = {d["id"]: d for d in archive.trials()}
+        self.run: Document = {}
+
+    def open_run(self, fields: Document) -> None:
+        """Begin a run: its document and the event `run.created`."""
+        self.run = fields
+        self._archive.commit([Change("run", fields["id"], fields)], [Event("run.created", None, fields)])
+
+    def reopen_run(self) -> None:
+        """Take up a run that is in the archive."""
+        self.run = self._archive.run()
+
+    def set_run_status(self, status: str, reason: str | None = None) -> None:
+        """Change the run's status; nothing is written when it has it already."""
+        if self.run["status"] != status:
+            self._run({"status": status}, [Event("run.status", None, {"status": status, "reason": reason})])
+
+    def set_run(self, **fields: Any) -> None:
+        """Change other fields of the run's document."""
+        self._run(fields, [Event("run.updated", None, fields)])
+
+    def spend(self, *, wall_seconds: float | None = None, gpu_seconds: float = 0.0, llm_usd: float = 0.0) -> None:
+        """Add to what the run has spent; `wall_seconds` is the new total."""
+        spent = dict(self.run["spent"])
+        spent["gpu_seconds"] += gpu_seconds
+        spent["llm_usd"] += llm_usd
+        if wall_seconds is not None:
+            spent["wall_seconds"] = wall_seconds
+        self.set_run(spent=spent)
+
+    def create_candidate(self, document: Document) -> None:
+        """A new candidate, with its event."""
+        self.candidates[document["id"]] = document
+        self._archive.commit(
+            [Change("candidates", document["id"], document)],
+            [Event("candidate.created", document["id"], document)],
+        )
+
+    def set_status(self, candidate: str, status: str, cause: str | None = None) -> None:
+        """Change a candidate's status."""
+        fields: Document = {"status": status, "cause": cause}
+        if status in SETTLED:
+            fields["finished"] = time.time()
+        self._candidate(candidate, fields, Event("candidate.status", candidate, fields))
+
+    def update(self, candidate: str, **fields: Any) -> None:
+        """Change other fields of a candidate."""
+        self._candidate(candidate, fields, Event("candidate.updated", candidate, fields))
+
+    def create_trial(self, document: Document, steps: int) -> None:
+        """A new training of a candidate.
+
+        Args:
+            steps: optimizer updates it will take.
+        """
+        self.trials[document["id"]] = document
+        data = {**document, "steps": steps}
+        self._archive.commit(
+            [Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)]
+        )
+
+    def update_trial(self, trial: str, **fields: Any) -> None:
+        """Change fields of a trial."""
+        self.trials[trial].update(fields)
+        event = Event("trial.updated", self.trials[trial]["candidate"], {"trial": trial, **fields})
+        self._archive.commit([Change("trials", trial, fields)], [event])
+
+    def metrics(self, trial: str, points: Sequence[dict[str, Any]]) -> None:
+        """Validated metrics of a running trial: an event, no document."""
+        if points:
+            candidate = self.trials[trial]["candidate"]
+            self._archive.append_events([Event("trial.metrics", candidate, {"trial": trial, "points": list(points)})])
+
+    def tell(self, kind: str, node: str | None = None, **data: Any) -> None:
+        """An event that changes no document: decision, steering, llm.call."""
+        self._archive.append_events([Event(kind, node, data)])
+
+    def log(self, message: str, level: str = "info", node: str | None = None) -> None:
+        """A line for the log pane."""
+        self.tell("log", node, level=level, message=message)
+
+    def trials_of(self, candidate: str, purpose: str | None = None) -> list[Document]:
+        """A candidate's trials in the order they were created."""
+        return [
+            t for t in self.trials.values() if t["candidate"] == candidate and purpose in (None, t["purpose"])
+        ]
+
+    def branch(self, candidate: str) -> list[str]:
+        """A candidate and all its descendants, parents first."""
+        found = [candidate]
+        for other in self.candidates.values():  # in the order of decisions: parents come before children
+            if other["parent"] in found:
+                found.append(other["id"])
+        return found
+
+    @staticmethod
+    def is_held(candidate: Document) -> bool:
+        """Whether its user paused it."""
+        return candidate["status"] == "paused" and candidate["cause"] == HELD
+
+    def settled_slots(self) -> set[int]:
+        """Slots whose result will not change by itself."""
+        return {
+            slot_of(c["id"])
+            for c in self.candidates.values()
+            if c["status"] in SETTLED or self.is_held(c)
+        }
+
+    def _run(self, fields: Document, events: list[Event]) -> None:
+        self.run.update(fields)
+        self._archive.commit([Change("run", self.run["id"], fields)], events)
+
+    def _candidate(self, candidate: str, fields: Document, event: Event) -> None:
+        self.candidates[candidate].update(fields)
+        self._archive.commit([Change("candidates", candidate, fields)], [event])

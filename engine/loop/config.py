@@ -1,0 +1,140 @@
+"""From a request to a run: everything resolved, checked and written to run.toml, so that the run can be repeated."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from engine.archive.files import write_atomic
+from engine.archive.folder import RunFolder, create_run
+from engine.errors import Exit, PoiseError
+from engine.loop.book import Book
+from engine.loop.machine import gpu_names
+from engine.profiles.schema import load_profile
+
+COMPOSER = "poise/composer"
+"""The keyless proposer."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What run.toml holds.
+
+    Attributes:
+        profile: the resolved profile, with its tables.
+        lag: see `engine.loop.settled`.
+        candidates: nodes besides the root.
+        workers: trainings side by side.
+        root: an algorithm file that stands in the place of GRPO, or "".
+        hours, usd: budgets; 0 means none.
+    """
+
+    id: str
+    created: float
+    seed: int
+    candidates: int
+    workers: int
+    lag: int
+    llm: str
+    directive: str
+    root: str
+    hours: float
+    usd: float
+    profile: dict[str, Any]
+
+
+def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
+    """Resolve a request, create the run's folder and write its run.toml.
+
+    Raises:
+        PoiseError: an unknown profile, a bad value, an unusable folder, a run that exists.
+    """
+    profile = load_profile(request.get("profile") or "tiny").resolved()
+    search = profile["search"]
+    now = time.time()
+    config = RunConfig(
+        id=request.get("name") or _fresh_id(profile["name"], now),
+        created=now,
+        seed=int(request.get("seed") or 0),
+        candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
+        workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
+        lag=search["lag"],
+        llm=request.get("llm") or COMPOSER,
+        directive=request.get("directive") or "",
+        root=_root_file(request.get("root")),
+        hours=float(request.get("hours") or 0.0),
+        usd=float(request.get("usd") or 0.0),
+        profile=profile,
+    )
+    folder = create_run(Path(request["runs_dir"]), config.id)
+    write_config(folder, config)
+    return folder, config
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """The configuration of a run that exists.
+
+    Raises:
+        PoiseError: run.toml is missing or damaged.
+    """
+    try:
+        return RunConfig(**tomllib.loads(folder.config.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise PoiseError(f"{folder.config} is missing: this is not a run's folder", Exit.NOT_FOUND) from None
+    except (tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError) as e:
+        raise PoiseError(f"{folder.config} is damaged ({e})") from None
+
+
+def write_config(folder: RunFolder, config: RunConfig) -> None:
+    """Write run.toml, whole or not at all."""
+    write_atomic(folder.config, tomli_w.dumps(asdict(config)).encode())
+
+
+def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What a job of this kind may use, see `engine.process.limits.Limits`; on a GPU the address space is not limited."""
+    limits = profile["limits"]
+    return {
+        "wall_seconds": limits[f"{kind}_seconds"],
+        "memory_mb": None if gpu_names() else limits["memory_mb"],
+        "file_mb": limits["file_mb"],
+        "files": limits["files"],
+    }
+
+
+def extend(book: Book, config: RunConfig, candidates: int) -> None:
+    """Let a run go on to `candidates` nodes besides the root.
+
+    Raises:
+        PoiseError: it has that many already.
+    """
+    have = len(book.candidates) - 1
+    if candidates <= have:
+        raise PoiseError(f"run {config.id} has {have} candidates: give --candidates more than that", Exit.USAGE)
+    book.set_run(budget={**book.run["budget"], "candidates": candidates})
+
+
+def _fresh_id(profile: str, now: float) -> str:
+    return f"{profile}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}-{secrets.token_hex(2)}"
+
+
+def _positive(name: str, value: Any, default: int) -> int:
+    number = default if value is None else int(value)
+    if number < 1:
+        raise PoiseError(f"{name} is {number}: give a whole number of at least 1", Exit.USAGE)
+    return number
+
+
+def _root_file(path: str | None) -> str:
+    if not path:
+        return ""
+    from engine.algorithms.loader import read_source
+
+    read_source(Path(path))
+    return str(Path(path).resolve())

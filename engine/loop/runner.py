@@ -1,0 +1,125 @@
+"""One trial from its job to its scores: train (or go on from a checkpoint), follow the metrics, score, record."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from engine.archive.files import write_json
+from engine.archive.folder import RunFolder
+from engine.archive.tail_metrics import MetricsTail
+from engine.errors import PoiseError
+from engine.loop.book import Book
+from engine.loop.config import RunConfig, job_limits
+from engine.loop.seeds import score_seed
+from engine.process.executor import Executor, Result
+
+TAIL_SECONDS = 0.5
+"""How often a running trial's metrics are read; each reading is at most one event."""
+SPLIT = "development"
+
+
+class TrialRunner:
+    """Runs trials through an executor and writes what came of them into the book.
+
+    Args:
+        folder: the run's folder.
+        config: the run's configuration.
+        book: where results go.
+        executor: who runs the jobs.
+    """
+
+    def __init__(self, folder: RunFolder, config: RunConfig, book: Book, executor: Executor) -> None:
+        self.folder = folder
+        self.config = config
+        self.book = book
+        self.executor = executor
+        self._running: dict[str, str] = {}
+        """Trials whose training runs or starts, and the control word left for them."""
+        self._started: set[str] = set()
+
+    async def train(self, trial_id: str) -> Result:
+        """Train, from the newest checkpoint where there is one. The trial's cost is recorded however it ends."""
+        trial = self.book.trials[trial_id]
+        place = self.folder.trial(trial_id)
+        self._running[trial_id] = ""
+        tail = asyncio.create_task(self._tail(trial_id))
+        try:
+            result = await self.executor.run(
+                self._job(trial, "train", resume=place.checkpoints.is_dir(), off=trial["off"]),
+                on_start=lambda pid: self._on_start(trial_id),
+            )
+        finally:
+            self._running.pop(trial_id, None)
+            self._started.discard(trial_id)
+            tail.cancel()
+            with suppress(asyncio.CancelledError):
+                await tail
+        self._charge(trial, "train_seconds", result["wall_seconds"])
+        return result
+
+    async def score(self, trial_id: str) -> Result:
+        """Score the trial's adapter on the development split; its outcomes go to scores.json."""
+        trial = self.book.trials[trial_id]
+        place = self.folder.trial(trial_id)
+        # The scorer writes into a folder of its own: candidate code has written in the trial's.
+        job = self._job(
+            trial,
+            "score",
+            folder=place.path / "score",
+            adapter=str(place.adapter),
+            split=SPLIT,
+            score_seed=score_seed(self.config.seed, SPLIT, trial["rung"]),
+        )
+        result = await self.executor.run(job)
+        self._charge(trial, "score_seconds", result["wall_seconds"])
+        if result["status"] == "done":
+            write_json(place.scores, {"seed": trial["seed"], "protocol": trial["protocol"], **result["data"]})
+        return result
+
+    def control(self, trial_id: str, word: str) -> None:
+        """Ask a training to `pause` or `stop` at its next step boundary; nothing happens if it does not run."""
+        if trial_id in self._running:
+            self._running[trial_id] = word
+            if trial_id in self._started:
+                self.executor.control(trial_id, word)
+
+    def kill(self, trial_id: str, cause: str) -> None:
+        """End whatever runs for a trial now."""
+        with suppress(PoiseError):  # it has just ended by itself
+            self.executor.kill(trial_id, cause)
+
+    def _on_start(self, trial_id: str) -> None:
+        self._started.add(trial_id)
+        if word := self._running.get(trial_id):
+            self.executor.control(trial_id, word)
+
+    async def _tail(self, trial_id: str) -> None:
+        tail = MetricsTail(self.folder.trial(trial_id).metrics)
+        try:
+            while True:
+                await asyncio.sleep(TAIL_SECONDS)
+                self.book.metrics(trial_id, tail.read())
+        finally:
+            self.book.metrics(trial_id, tail.read())
+
+    def _job(self, trial: dict[str, Any], kind: str, folder: Path | None = None, **more: Any) -> dict[str, Any]:
+        return {
+            "id": trial["id"],
+            "kind": kind,
+            "folder": str(folder or self.folder.trial(trial["id"]).path),
+            "algorithm": str(self.folder.candidate(trial["candidate"]).algorithm) if kind == "train" else None,
+            "profile": self.config.profile,
+            "seed": trial["seed"],
+            "limits": job_limits(self.config.profile, kind),
+            **more,
+        }
+
+    def _charge(self, trial: dict[str, Any], what: str, seconds: float) -> None:
+        cost = dict(trial["cost"])
+        cost[what] = round(cost[what] + seconds, 3)
+        gpu = seconds if self.config.profile.get("device", "cpu") != "cpu" else 0.0
+        cost["gpu_seconds"] = round(cost["gpu_seconds"] + gpu, 3)
+        self.book.update_trial(trial["id"], cost=cost)

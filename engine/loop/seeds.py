@@ -1,0 +1,35 @@
+"""Every seed of a run, derived from the run's own seed.
+
+The evaluation seeds are an HMAC under a key that only the engine holds: equal for all candidates of a rung, unknown to
+candidate code. The training seed is equal for all candidates too, so that they see the same prompts in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+
+def run_key(seed: int) -> bytes:
+    """The run's secret."""
+    return hashlib.sha256(f"poise{seed}".encode()).digest()
+
+
+def train_seed(seed: int, purpose: str, index: int) -> int:
+    """Seed of the index-th training for a purpose, below 2**31."""
+    return _derive(seed, f"train:{purpose}:{index}")
+
+
+def score_seed(seed: int, split: str, rung: float) -> int:
+    """Seed of problems and sampling when scoring on a split at a rung, below 2**31."""
+    return _derive(seed, f"score:{split}:{rung:g}")
+
+
+def decision_seed(seed: int, k: int) -> int:
+    """Seed of decision k: parent selection and proposal, below 2**31."""
+    return _derive(seed, f"decide:{k}")
+
+
+def _derive(seed: int, label: str) -> int:
+    digest = hmac.new(run_key(seed), label.encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

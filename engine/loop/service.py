@@ -1,0 +1,146 @@
+"""One engine process: validate, lock, listen, answer the client, then run the loop until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from engine.archive.folder import RunFolder, find_run
+from engine.archive.store import Archive
+from engine.errors import Exit, PoiseError
+from engine.loop.book import Book
+from engine.loop.config import RunConfig, extend, new_run, read_config
+from engine.loop.engine import Engine
+from engine.loop.machine import device_name
+from engine.loop.protocol import protocol_hash
+from engine.loop.seeds import train_seed
+from engine.loop.steering import Steering
+from engine.process.control import ControlServer
+from engine.process.executor import LocalExecutor
+from engine.process.launch import Launcher
+from engine.process.lock import RunLock
+from engine.process.registry import register, socket_path, unregister
+from engine.process.telemetry import Telemetry
+from engine.profiles.load_model import model_dir
+from engine.tasks.grader_client import GraderProcess
+
+
+async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Run an engine from its start to its end.
+
+    Args:
+        command: `start` or `resume`.
+        request: see docs/architecture.md.
+        answer: tells the client, once, whether the engine runs.
+
+    Raises:
+        PoiseError: nothing was started; the line says why.
+    """
+    folder, config = _open(command, request)
+    async with AsyncExitStack() as stack:
+        socket = socket_path(folder.path)
+        lock = RunLock.acquire(folder.lock, str(socket))
+        stack.callback(lock.release)
+        archive = Archive.open(folder.archive)
+        stack.callback(archive.close)
+        book = Book(archive)
+        protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
+        if command == "start":
+            book.open_run(_run_document(config, protocol))
+        else:
+            book.reopen_run()
+            _check_resumable(book, config, request)
+        log_to(folder.engine_log)
+        launcher = Launcher(log=folder.engine_log)
+        stack.push_async_callback(launcher.close)
+        grader = GraderProcess(stderr=stack.enter_context(folder.engine_log.open("ab")))
+        stack.callback(grader.close)
+        tasks = config.profile["tasks"]
+        pool_seed = train_seed(config.seed, "pool", 0)
+        executor = LocalExecutor(
+            launcher, lambda job: grader.connect(tasks["name"], tasks["options"], pool_seed)
+        )
+        engine = Engine(folder, config, book, executor, protocol)
+        server = ControlServer(socket, Steering(engine).handle)
+        await server.start()
+        stack.push_async_callback(server.close)
+        register(folder.path, socket)
+        stack.callback(unregister, folder.path)
+        telemetry = Telemetry(folder.telemetry, launcher.running)
+        telemetry.start()
+        stack.callback(telemetry.stop)
+        _obey_signals(engine)
+        answer({"ok": True, "run": folder.id, "dir": str(folder.path), "pid": os.getpid()})
+        warm = asyncio.create_task(_warm_up(launcher))
+        stack.callback(warm.cancel)
+        await engine.run()
+
+
+def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
+    if command == "start":
+        return new_run(request)
+    path = Path(request["run_dir"])
+    folder = find_run(str(path), path.parent)
+    return folder, read_config(folder)
+
+
+def _check_resumable(book: Book, config: RunConfig, request: dict[str, Any]) -> None:
+    """Raise unless there is something left to do.
+
+    Raises:
+        PoiseError: the run is finished and was not extended.
+    """
+    wanted = request.get("candidates")
+    if wanted is not None:
+        extend(book, config, int(wanted))
+    elif book.run["status"] == "finished":
+        raise PoiseError(
+            f"run {config.id} is finished: extend it with `poise resume {config.id} --candidates N`", Exit.REFUSED
+        )
+
+
+def _run_document(config: RunConfig, protocol: str) -> dict[str, Any]:
+    return {
+        "id": config.id,
+        "profile": config.profile["name"],
+        "status": "running",
+        "created": config.created,
+        "seed": config.seed,
+        "directive": config.directive or None,
+        "budget": {"candidates": config.candidates, "hours": config.hours or None, "usd": config.usd or None},
+        "spent": {"wall_seconds": 0.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
+        "workers": config.workers,
+        "lag": config.lag,
+        "protocol": protocol,
+        "llm": config.llm,
+        "sandbox": "limits",
+    }
+
+
+def log_to(path: Path) -> None:
+    """Send stdout and stderr to the engine's log: an engine owns no terminal."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def _obey_signals(engine: Engine) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        name = signal.Signals(number).name
+        loop.add_signal_handler(number, lambda name=name: asyncio.ensure_future(engine.stop(f"stopped by {name}")))  # type: ignore[misc]
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+
+async def _warm_up(launcher: Launcher) -> None:
+    """Import the trainer's libraries while the first decisions are made."""
+    await launcher.start()

@@ -1,0 +1,143 @@
+"""One job in the foreground, through the same launcher, limits and grader as a run: `verify`, `train`, `score`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from engine.algorithms.loader import read_source
+from engine.archive.folder import TrialFolder
+from engine.archive.tail_metrics import MetricsTail
+from engine.errors import Exit, PoiseError
+from engine.loop.config import job_limits
+from engine.loop.seeds import score_seed, train_seed
+from engine.process.executor import LocalExecutor, Result
+from engine.process.launch import TRAINER_IMPORTS, Launcher
+from engine.profiles.load_model import model_dir
+from engine.profiles.schema import load_profile
+from engine.tasks.grader_client import GraderProcess
+
+LIGHT_IMPORTS = ("torch",)
+"""What a verification needs; TRL would cost four more seconds."""
+
+
+async def run_single(command: str, request: dict[str, Any]) -> Result:
+    """Run one command of the engine's command line.
+
+    Returns:
+        the job's result.
+
+    Raises:
+        PoiseError: the request is wrong; nothing ran.
+    """
+    return await {"verify": _verify, "train": _train, "score": _score}[command](request)
+
+
+async def _verify(request: dict[str, Any]) -> Result:
+    path = Path(request["algorithm"]).absolute()
+    limits = job_limits(load_profile("tiny").resolved(), "verify")
+    async with _launcher(LIGHT_IMPORTS) as launcher:
+        with tempfile.TemporaryDirectory(prefix="poise-verify-") as folder:
+            job = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path), "limits": limits}
+            result = await LocalExecutor(launcher).run(job)
+    if result["status"] == "done" and not result["data"]["passed"]:
+        return {**result, "status": "failed", "cause": result["data"]["cause"]}
+    return result
+
+
+async def _train(request: dict[str, Any]) -> Result:
+    profile = load_profile(request.get("profile") or "tiny").resolved()
+    model_dir(profile["model"])
+    path = Path(request["algorithm"]).absolute()
+    read_source(path)
+    out = TrialFolder(Path(request["out"]).absolute())
+    if out.adapter.exists():
+        raise PoiseError(f"{out.path} holds a finished training: choose another --out", Exit.REFUSED)
+    seed = int(request.get("seed") or 0)
+    tasks = profile["tasks"]
+    job = {
+        "id": "train",
+        "kind": "train",
+        "folder": str(out.path),
+        "algorithm": str(path),
+        "profile": profile,
+        "run_seed": seed,
+        "seed": train_seed(seed, "search", 0),
+        "off": [],
+        "resume": out.checkpoints.is_dir(),
+        "limits": job_limits(profile, "train"),
+    }
+    with GraderProcess() as grader:
+        async with _launcher(TRAINER_IMPORTS) as launcher:
+            executor = LocalExecutor(
+                launcher,
+                lambda _: grader.connect(tasks["name"], tasks["options"], train_seed(seed, "pool", 0)),
+            )
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, _stop, executor)
+            following = asyncio.create_task(_follow(out.metrics, profile["train"]["updates"]))
+            try:
+                return await executor.run(job)
+            finally:
+                following.cancel()
+                with suppress(asyncio.CancelledError):
+                    await following
+
+
+async def _score(request: dict[str, Any]) -> Result:
+    folder = TrialFolder(Path(request["folder"]).absolute())
+    try:
+        trained = json.loads(folder.job.read_text())
+        profile, seed = trained["profile"], int(trained.get("run_seed", 0))
+    except FileNotFoundError:
+        raise PoiseError(f"{folder.path} holds no training: there is no job.json in it", Exit.NOT_FOUND) from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise PoiseError(f"{folder.job} is damaged ({e})") from None
+    if not folder.adapter.is_dir():
+        raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
+    async with _launcher(TRAINER_IMPORTS) as launcher:
+        return await LocalExecutor(launcher).run(
+            {
+                "id": "score",
+                "kind": "score",
+                "folder": str(folder.path / "score"),
+                "profile": profile,
+                "adapter": str(folder.adapter),
+                "split": "development",
+                "score_seed": score_seed(seed, "development", 1.0),
+                "limits": job_limits(profile, "score"),
+            }
+        )
+
+
+def _stop(executor: LocalExecutor) -> None:
+    """Ctrl-C: end at a checkpoint, which the same command goes on from."""
+    with suppress(PoiseError):
+        executor.control("train", "pause")
+
+
+async def _follow(metrics: Path, updates: int) -> None:
+    """A progress line on stderr every few updates."""
+    tail = MetricsTail(metrics)
+    while True:
+        await asyncio.sleep(0.5)
+        for point in tail.read():
+            if point["step"] % 5 == 0 or point["step"] == updates:
+                line = f"update {point['step']}/{updates}  reward {point['reward']:.3f}  correct {point['correct']:.1%}"
+                print(line, file=sys.stderr, flush=True)
+
+
+@asynccontextmanager
+async def _launcher(imports: tuple[str, ...]) -> AsyncIterator[Launcher]:
+    launcher = Launcher(imports)
+    try:
+        yield launcher
+    finally:
+        await launcher.close()

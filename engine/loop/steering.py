@@ -1,0 +1,176 @@
+"""What a user may do to a running engine, and the answer to each command of the control socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.archive.store import Document
+from engine.errors import Exit, PoiseError
+from engine.loop.book import HELD, SETTLED, root_id
+from engine.loop.engine import Engine
+
+
+class Steering:
+    """Commands of the control socket, each acknowledged at once; effects arrive as events.
+
+    Args:
+        engine: who is steered.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.book = engine.book
+
+    async def handle(self, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Answer one command.
+
+        Raises:
+            PoiseError: it cannot be done; the line says why.
+        """
+        node = fields.get("node")
+        actions = {
+            "pause": self._pause if node else self._pause_run,
+            "resume": self._resume if node else self._resume_run,
+            "prune": self._prune,
+            "restore": self._restore,
+            "pin": self._pin,
+            "unpin": self._unpin,
+        }
+        if command in ("ping", "status"):
+            return self.status()
+        if command == "stop":
+            self._record(command, None, fields)
+            await self.engine.stop("stopped by the user")
+            return {}
+        if command not in actions:
+            raise PoiseError(f"unknown command {command!r}", Exit.USAGE)
+        candidate = self.find(node) if node else {}
+        if command not in ("pause", "resume") and not node:
+            raise PoiseError(f"{command} needs a node", Exit.USAGE)
+        answer = await actions[command](candidate)
+        self._record(command, candidate.get("id"), fields)
+        await self.engine.notify()
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """Where the run stands."""
+        counts: dict[str, int] = {}
+        for c in self.book.candidates.values():
+            counts[c["status"]] = counts.get(c["status"], 0) + 1
+        return {
+            "run": self.book.run["id"],
+            "status": "paused" if self.engine.paused else self.book.run["status"],
+            "candidates": counts,
+            "active": dict(self.engine.active),
+            "queued": len(self.engine.queue),
+        }
+
+    def find(self, node: str) -> Document:
+        """A candidate by its id or its unique name.
+
+        Raises:
+            PoiseError: there is none, or the name is not unique.
+        """
+        if node in self.book.candidates:
+            return self.book.candidates[node]
+        named = [c for c in self.book.candidates.values() if c["name"] == node]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            ids = ", ".join(c["id"] for c in named)
+            raise PoiseError(f"{node!r} is the name of several candidates: use one of {ids}", Exit.NOT_FOUND)
+        raise PoiseError(f"no candidate {node!r} in {self.book.run['id']}", Exit.NOT_FOUND)
+
+    async def _pause_run(self, _: Document) -> dict[str, Any]:
+        if not self.engine.paused:
+            self.engine.paused = True
+            self.book.set_run_status("paused", "paused by the user")
+            for trial in self.engine.active:
+                self.engine.runner.control(trial, "pause")
+        return {}
+
+    async def _resume_run(self, _: Document) -> dict[str, Any]:
+        if self.engine.paused:
+            self.engine.paused = False
+            self.book.set_run_status("running", "resumed by the user")
+            waiting, self.engine.queue = self.engine.queue, []
+            for trial in waiting:
+                self.engine.enqueue(trial)
+        return {}
+
+    async def _pause(self, candidate: Document) -> dict[str, Any]:
+        node, status = candidate["id"], candidate["status"]
+        trials = [t["id"] for t in self.book.trials_of(node)]
+        waiting = [t for t in trials if t in self.engine.queue]
+        training = [t for t in trials if self.engine.active.get(t) == "training"]
+        if node in self.engine.held:
+            return {}
+        if not waiting and not training:
+            raise PoiseError(f"{node} is {status}: only a queued or training candidate can be paused", Exit.REFUSED)
+        self.engine.held.add(node)
+        for trial in waiting:
+            self.engine.queue.remove(trial)
+            self.book.update_trial(trial, status="paused")
+        for trial in training:
+            self.engine.runner.control(trial, "pause")
+        if not training:
+            self.book.set_status(node, "paused", HELD)
+        return {}
+
+    async def _resume(self, candidate: Document) -> dict[str, Any]:
+        node = candidate["id"]
+        if node not in self.engine.held:
+            raise PoiseError(f"{node} is {candidate['status']}, not paused by you", Exit.REFUSED)
+        self.engine.held.remove(node)
+        for trial in self.book.trials_of(node):
+            if trial["status"] == "paused":
+                self.engine.enqueue(trial["id"])
+        return {}
+
+    async def _prune(self, candidate: Document) -> dict[str, Any]:
+        if candidate["id"] == root_id():
+            raise PoiseError("the root cannot be pruned: every lineage starts from it", Exit.REFUSED)
+        branch = [n for n in self.book.branch(candidate["id"]) if self.book.candidates[n]["status"] != "pruned"]
+        for node in branch:
+            self.engine.held.discard(node)
+            self.book.update(node, before_prune=_settled_or_none(self.book.candidates[node]))
+            self.book.set_status(node, "pruned", f"pruned by the user with {candidate['id']}")
+            for trial in self.book.trials_of(node):
+                if trial["id"] in self.engine.queue:
+                    self.engine.queue.remove(trial["id"])
+                    self.book.update_trial(trial["id"], status="stopped")
+                elif trial["id"] in self.engine.active:
+                    self.engine.runner.kill(trial["id"], "pruned")
+        return {"pruned": branch}
+
+    async def _restore(self, candidate: Document) -> dict[str, Any]:
+        if candidate["status"] != "pruned":
+            raise PoiseError(f"{candidate['id']} is {candidate['status']}, not pruned", Exit.REFUSED)
+        branch = [n for n in self.book.branch(candidate["id"]) if self.book.candidates[n]["status"] == "pruned"]
+        for node in branch:
+            before = self.book.candidates[node].get("before_prune")
+            if before is not None:
+                self.book.set_status(node, before["status"], before["cause"])
+                continue
+            for trial in self.book.trials_of(node):
+                if trial["id"] in self.engine.active:
+                    raise PoiseError(f"{trial['id']} is still ending; try again", Exit.REFUSED)
+                self.engine.enqueue(trial["id"])
+        return {"restored": branch}
+
+    async def _pin(self, candidate: Document) -> dict[str, Any]:
+        self.book.update(candidate["id"], pinned=True)
+        return {}
+
+    async def _unpin(self, candidate: Document) -> dict[str, Any]:
+        self.book.update(candidate["id"], pinned=False)
+        return {}
+
+    def _record(self, command: str, node: str | None, fields: dict[str, Any]) -> None:
+        self.book.tell("steering", node, command=command, node=node, by=str(fields.get("by") or "user")[:64])
+
+
+def _settled_or_none(candidate: Document) -> dict[str, Any] | None:
+    if candidate["status"] in SETTLED:
+        return {"status": candidate["status"], "cause": candidate["cause"]}
+    return None
