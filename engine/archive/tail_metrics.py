@@ -30,9 +30,14 @@ Point = dict[str, Any]
 class MetricsTail:
     """The valid points of a growing metrics.jsonl, each step once and in order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, after: int = -1) -> None:
+        """
+        Args:
+            path: the file, which may come later.
+            after: the last step that is known already (of a trial that is resumed).
+        """
         self._lines = LinesReader(path, max_line=LINE_LIMIT)
-        self._step = -1
+        self._step = after
         self._refused = 0
 
     @property

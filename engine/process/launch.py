@@ -86,7 +86,7 @@ class Child:
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """Signal its whole process group; nothing happens if it has ended."""
-        # A pid may have been reused by a stranger: the start time tells. If the child itself is gone, its group
+        # A pid may be a stranger's by now: the start time tells. If the child itself is gone, its group
         # may still hold what it started, and keeps the number from being reused.
         if not self._exit.done() and start_time(self.pid) in (self._start_time, None):
             with suppress(ProcessLookupError):
@@ -141,7 +141,7 @@ class Launcher:
         Raises:
             PoiseError: it could not import something.
         """
-        return await (await self._running_server()).ready
+        return await asyncio.shield((await self._running_server()).ready)
 
     async def spawn(self, job: Job, grader_socket: socket.socket | None = None) -> Child:
         """Start a job's process.
@@ -154,7 +154,7 @@ class Launcher:
             PoiseError: the fork server cannot start, or refused to fork.
         """
         server = await self._running_server()
-        await server.ready
+        await asyncio.shield(server.ready)  # one who gives up waiting must not cancel it for all
         return await server.spawn(next(self._numbers), job, grader_socket)
 
     def running(self) -> dict[int, str]:

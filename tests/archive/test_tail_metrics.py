@@ -77,6 +77,7 @@ def test_steps_only_grow_so_a_resumed_trial_repeats_nothing(tmp_path: Path) -> N
     path = tmp_path / "metrics.jsonl"
     write(path, *({"step": step, "reward": 0.0} for step in (1, 2, 3, 2, 3, 4)))
     assert [point["step"] for point in MetricsTail(path).read()] == [1, 2, 3, 4]
+    assert [point["step"] for point in MetricsTail(path, after=2).read()] == [3, 4]
 
 
 def test_a_flood_is_read_in_bounded_bites(tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ async def test_a_fork_server_that_dies_again_and_again_never_hangs_a_job(
             assert outcome["status"] in ("done", "killed")
 
 
+async def test_one_who_stops_waiting_for_the_imports_disturbs_nobody(make_job: MakeJob) -> None:
+    launcher = Launcher(["json", "engine.process.telemetry"], allow_calls=True)
+    executor = LocalExecutor(launcher)
+    for impatient in (launcher.start(), executor.run(make_job("report", id="impatient"))):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(impatient, 0.001)
+    assert (await executor.run(make_job("report", id="patient")))["status"] == "done"
+    await launcher.close()
+
+
 async def test_closing_ends_every_child(make_job: MakeJob) -> None:
     launcher = Launcher(["json"], allow_calls=True)
     before = open_descriptors()
