@@ -180,6 +180,7 @@ def become_child(job: child.Job, server: int, grader: int | None, allow_calls: b
         # A termination request ends a job at once: what it keeps is its last checkpoint.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()
+        Path("/proc/self/comm").write_text(f"poise-{job['kind']}"[:15])  # what top shows
         os.chdir(job["folder"])
         redirect_output(child.log_name(job["kind"]))
         keep_only_standard_files(grader)

@@ -22,6 +22,7 @@ def report(job: dict[str, Any]) -> Data:
     """What a job sees of the machine."""
     return {
         "pid": os.getpid(),
+        "name": Path("/proc/self/comm").read_text().strip(),
         "session": os.getsid(0),
         "group": os.getpgid(0),
         "environment": dict(os.environ),

@@ -63,6 +63,7 @@ async def test_a_child_lives_in_its_own_session_and_folder_with_no_file_but_its_
     job = make_job("report")
     data = (await executor.run(job))["data"]
     assert data["pid"] == data["session"] == data["group"]
+    assert data["name"] == "poise-call:test"  # as `ps` and `top` show it, cut by the kernel
     assert data["folder"] == data["environment"]["HOME"] == job["folder"]
     log = f"{job['folder']}/call.log"
     assert data["descriptors"] == ["/dev/null", log, log]
