@@ -1,6 +1,6 @@
-"""Rank library algorithms on the tiny profile by real trainings, over seeds; every number in docs/profiles.md is from here.
+"""Rank library algorithms on the tiny profile by real trainings, over seeds: the source of docs/profiles.md.
 
-    python -m benchmarks.tiny_ranking run OUT.jsonl [--seeds 8] [--only NAME ...] [--workers 2] [--set train.updates=60 ...]
+    python -m benchmarks.tiny_ranking run OUT.jsonl [--seeds 8] [--only NAME ...] [--workers 2] [--set train.beta=0.1 ...]
     python -m benchmarks.tiny_ranking table OUT.jsonl
 
 Resumable: a line a training, those that are there are not repeated. Uses the engine's own launcher, grader and scorer.
@@ -112,7 +112,11 @@ async def run(out: Path, seeds: list[int], only: list[str], workers: int, change
                 "tasks": {k: b["value"] for k, b in scored["data"]["benchmarks"].items()},
                 "train_seconds": trained["wall_seconds"],
                 "score_seconds": scored["wall_seconds"],
-                "last": {k: v for k, v in json.loads(last).items() if k in ("reward", "correct", "length", "invalid", "kl", "entropy")},
+                "last": {
+                    k: v
+                    for k, v in json.loads(last).items()
+                    if k in ("reward", "correct", "length", "invalid", "kl", "entropy")
+                },
             }
             with out.open("a") as f:
                 f.write(json.dumps(row) + "\n")
@@ -156,17 +160,22 @@ def table(out: Path) -> str:
                 by.setdefault(r["name"], []).append(r)
         root = [r["overall"] for r in by.get(ROOT, [])]
         noise = statistics.stdev(root) if len(root) > 1 else float("nan")
-        text += f"\nChanges to the profile: {label}\n\n| algorithm | seeds | Overall | std | minus root | noise-stds | Welch p | reward | correct | length | s |\n|{'---|' * 11}\n"
+        columns = "algorithm seeds Overall std minus-root noise-stds Welch-p reward correct length train-s".split()
+        text += f"\nChanges to the profile: {label}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
         for name, found in sorted(by.items(), key=lambda x: -statistics.mean(r["overall"] for r in x[1])):
             scores = [r["overall"] for r in found]
             gain = statistics.mean(scores) - statistics.mean(root or [float("nan")])
-            p = stats.ttest_ind(scores, root, equal_var=False).pvalue if len(scores) > 1 and len(root) > 1 else float("nan")
+            p = (
+                stats.ttest_ind(scores, root, equal_var=False).pvalue
+                if len(scores) > 1 and len(root) > 1
+                else float("nan")
+            )
             last = [statistics.mean(r["last"][k] for r in found) for k in ("reward", "correct", "length")]
             spread = statistics.stdev(scores) if len(scores) > 1 else float("nan")
             seconds = statistics.mean(r["train_seconds"] for r in found)
             text += (
-                f"| {name} | {len(scores)} | {statistics.mean(scores):.2f} | {spread:.2f} | {gain:+.2f} | {gain / noise:+.1f} | {p:.3g} "
-                f"| {last[0]:.2f} | {100 * last[1]:.0f} % | {last[2]:.1f} | {seconds:.0f} |\n"
+                f"| {name} | {len(scores)} | {statistics.mean(scores):.2f} | {spread:.2f} "
+                f"| {gain:+.2f} | {gain / noise:+.1f} | {p:.3g} | {last[0]:.2f} | {100 * last[1]:.0f} % | {last[2]:.1f} | {seconds:.0f} |\n"
             )
     return text
 

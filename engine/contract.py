@@ -87,7 +87,9 @@ class Hyper:
 
 @dataclass(frozen=True)
 class Norm:
-    """Denominators of one whole optimizer step, expected over the generation batch: independent of the micro-batch split."""
+    """Denominators of one whole optimizer step, expected over the generation batch: independent of the micro-batch
+    split.
+    """
 
     rows: float
     tokens: float
@@ -110,6 +112,10 @@ class _Context:
         seen = copy.copy(self)
         seen.state, seen.generator = state, generator
         return seen
+
+    def number(self, name: str) -> float:
+        """A number of the calling mechanism's own state."""
+        return _number(self.state[name])
 
 
 @dataclass
@@ -217,6 +223,10 @@ class StepStats:
     grad_norm: float
     state: State = field(default_factory=dict)
 
+    def number(self, name: str) -> float:
+        """A number of the calling mechanism's own state."""
+        return _number(self.state[name])
+
 
 @dataclass_transform(frozen_default=True)
 class Mechanism:
@@ -255,6 +265,12 @@ class Mechanism:
         hook = getattr(type(self), stage)
         inner = hook.__code__.co_varnames[3]
         return not any(inner in _names(i.argval) for i in dis.get_instructions(hook))
+
+
+def _number(value: float | list[float]) -> float:
+    if isinstance(value, list):
+        raise TypeError("this state is a list of numbers")
+    return value
 
 
 def _names(argval: object) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class MechanismChoice:
     name: str
     params: Mapping[str, Param]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """One spelling for equal choices: `ClipHigher(high=0.28,low=0.2)`."""
         return f"{self.name}({','.join(f'{k}={_spelled(v)}' for k, v in sorted(self.params.items()))})"

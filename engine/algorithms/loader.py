@@ -45,7 +45,9 @@ def lint(source: str) -> list[str]:
         elif isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr != "__name__":
             problems.append(f"line {node.lineno}: the attribute {node.attr} is not allowed")
     if not any("algorithm" in _targets(n) for n in tree.body):
-        problems.append("nothing named `algorithm` is assigned; end the file with algorithm = Algorithm(name=..., mechanisms=(...))")
+        problems.append(
+            "nothing named `algorithm` is assigned; end the file with algorithm = Algorithm(name=..., mechanisms=(...))"
+        )
     return problems
 
 
@@ -63,7 +65,9 @@ def read_source(path: Path) -> str:
         raise PoiseError(f"{path}: cannot be read ({e})") from None
     problems = lint(source)
     if problems:
-        raise PoiseError(f"{path.name}: {problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""))
+        raise PoiseError(
+            f"{path.name}: {problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+        )
     return source
 
 
@@ -87,8 +91,12 @@ def load_algorithm(path: Path) -> Algorithm:
     algorithm = module.__dict__.get("algorithm")
     if not isinstance(algorithm, contract.Algorithm):
         raise PoiseError(f"{path.name}: `algorithm` is a {type(algorithm).__name__}, not an Algorithm")
-    if not isinstance(algorithm.mechanisms, tuple) or not all(isinstance(m, contract.Mechanism) for m in algorithm.mechanisms):
-        raise PoiseError(f"{path.name}: mechanisms must be a tuple of Mechanism instances, with a comma after a single one")
+    if not isinstance(algorithm.mechanisms, tuple) or not all(
+        isinstance(m, contract.Mechanism) for m in algorithm.mechanisms
+    ):
+        raise PoiseError(
+            f"{path.name}: mechanisms must be a tuple of Mechanism instances, with a comma after a single one"
+        )
     for m in algorithm.mechanisms:
         known = {*contract.ROLLOUT_STAGES, *contract.LOSS_STAGES, "on_optimizer_step"}
         if not any(hasattr(m, s) for s in known):

@@ -199,4 +199,6 @@ def _shape(stage: str, x: Tensor, *allowed: Sequence[int]) -> None:
 
 def stage_names(mechanisms: Sequence[Mechanism]) -> dict[str, list[str]]:
     """The stages each mechanism hooks, by its name."""
-    return {m.name: list(m.hooks()) + (["on_optimizer_step"] if hasattr(m, "on_optimizer_step") else []) for m in mechanisms}
+    return {
+        m.name: list(m.hooks()) + (["on_optimizer_step"] if hasattr(m, "on_optimizer_step") else []) for m in mechanisms
+    }

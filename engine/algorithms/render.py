@@ -40,7 +40,8 @@ def render(
             raise PoiseError(f"there is no mechanism {choice.name} in the library")
         parts.take(choice.name, _module(source))
     parts.imported.setdefault("engine.contract", set()).add("Algorithm")
-    doc = "\n".join(textwrap.wrap(f"{name}: {hypothesis}".replace("\\", "/").replace('"', "'"), WIDTH - 4))
+    safe = "".join(c if c.isprintable() else " " for c in f"{name}: {hypothesis}")
+    doc = "\n".join(textwrap.wrap(safe.replace("\\", "/").replace('"', "'"), WIDTH - 4))
     blocks = [f'"""{doc}"""' if "\n" not in doc else f'"""{doc}\n"""', *_imports(parts)]
     text = "\n\n".join(blocks) + "\n"
     for definition in parts.definitions.values():
@@ -48,7 +49,7 @@ def render(
     return text + f"\n\n{_assignment(name, mechanisms)}\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Module:
     imports: Mapping[str, tuple[str, str | None]]
     """Bound name -> (module, name imported from it, or None for the module itself)."""
@@ -61,18 +62,24 @@ class _Parts:
     imported: dict[str, set[str]] = field(default_factory=dict)
     """Module -> names; an empty name is the module itself."""
     definitions: dict[str, str] = field(default_factory=dict)
+    """Sources by name, in the order of the file."""
+    taken: set[tuple[str, _Module]] = field(default_factory=set)
+    """Equal sources of two files may need different things: both are looked at."""
 
     def take(self, name: str, module: _Module) -> None:
         """Add a definition after everything it uses."""
         source, uses = module.definitions[name]
         if self.definitions.get(name, source) != source:
             raise PoiseError(f"two different definitions of {name} cannot be in one algorithm file")
+        if (name, module) in self.taken:
+            return
+        self.taken.add((name, module))
         for used in sorted(uses - {name}):
             if used in module.imports:
                 where, what = module.imports[used]
                 spelled = "" if what is None else what if what == used else f"{what} as {used}"
                 self.imported.setdefault(where, set()).add(spelled)
-            elif used in module.definitions and used not in self.definitions:
+            elif used in module.definitions:
                 self.take(used, module)
         self.definitions[name] = source
 

@@ -95,6 +95,8 @@ def regularize(m: Minibatch, loss: Tensor) -> Tensor:
 
 ROOT: dict[str, Callable[..., Tensor]] = {
     f.__name__: f
-    for f in (shape_rewards, drop, baseline, scale, advantages, sampler_weight)
-    + (ratio, kl, surrogate, weights, aggregate, regularize)
+    for f in (
+        *(shape_rewards, drop, baseline, scale, advantages, sampler_weight),
+        *(ratio, kl, surrogate, weights, aggregate, regularize),
+    )
 }

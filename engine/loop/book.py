@@ -10,7 +10,8 @@ from engine.archive.events import Event
 from engine.archive.store import Archive, Change, Document
 
 SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
-"""Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result."""
+"""Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
+"""
 
 HELD = "paused by the user"
 """The cause on a candidate that its user paused."""
@@ -114,19 +115,17 @@ class Book:
             candidate = self.trials[trial]["candidate"]
             self._archive.append_events([Event("trial.metrics", candidate, {"trial": trial, "points": list(points)})])
 
-    def tell(self, kind: str, node: str | None = None, **data: Any) -> None:
+    def tell(self, kind: str, node: str | None, data: dict[str, Any]) -> None:
         """An event that changes no document: decision, steering, llm.call."""
         self._archive.append_events([Event(kind, node, data)])
 
     def log(self, message: str, level: str = "info", node: str | None = None) -> None:
         """A line for the log pane."""
-        self.tell("log", node, level=level, message=message)
+        self.tell("log", node, {"level": level, "message": message})
 
     def trials_of(self, candidate: str, purpose: str | None = None) -> list[Document]:
         """A candidate's trials in the order they were created."""
-        return [
-            t for t in self.trials.values() if t["candidate"] == candidate and purpose in (None, t["purpose"])
-        ]
+        return [t for t in self.trials.values() if t["candidate"] == candidate and purpose in (None, t["purpose"])]
 
     def branch(self, candidate: str) -> list[str]:
         """A candidate and all its descendants, parents first."""
@@ -139,15 +138,11 @@ class Book:
     @staticmethod
     def is_held(candidate: Document) -> bool:
         """Whether its user paused it."""
-        return candidate["status"] == "paused" and candidate["cause"] == HELD
+        return bool(candidate["status"] == "paused" and candidate["cause"] == HELD)
 
     def settled_slots(self) -> set[int]:
         """Slots whose result will not change by itself."""
-        return {
-            slot_of(c["id"])
-            for c in self.candidates.values()
-            if c["status"] in SETTLED or self.is_held(c)
-        }
+        return {slot_of(c["id"]) for c in self.candidates.values() if c["status"] in SETTLED or self.is_held(c)}
 
     def _run(self, fields: Document, events: list[Event]) -> None:
         self.run.update(fields)

@@ -59,7 +59,9 @@ class Decider:
         self._write_files(root_id(), code, {"name": "GRPO", "hypothesis": ROOT_HYPOTHESIS})
         name = "root" if self.config.root else "GRPO"
         self.book.create_candidate(
-            self._document(root_id(), name, None, code, ROOT_HYPOTHESIS, [], "queued", {"proposer": "root", "model": None})
+            self._document(
+                root_id(), name, None, code, ROOT_HYPOTHESIS, [], "queued", {"proposer": "root", "model": None}
+            )
         )
 
     async def decide(self, k: int) -> str:
@@ -80,7 +82,7 @@ class Decider:
             weights=Weights(**self.config.profile["search"]["weights"]),
         )
         parent = selection.parent
-        self.book.tell("decision", node, id=node, parent=parent, **selection.document())
+        self.book.tell("decision", node, {"id": node, "parent": parent, **selection.document()})
         request = Request(
             parent=parent,
             candidates=evidence,
@@ -93,7 +95,8 @@ class Decider:
         async def check(answer: Answer) -> str | None:
             report.clear()
             report.update(await self._verify(node, answer.code, answer.name, answer.hypothesis))
-            return report["cause"]
+            cause: str | None = report["cause"]
+            return cause
 
         made = await propose(
             request,
@@ -156,7 +159,9 @@ class Decider:
         return from_document(self._deciding(document))
 
     def _deciding(self, document: Document) -> Document:
-        """A candidate with the figures of its search trial alone: further seeds arrive at any time, decisions must not depend on it."""
+        """A candidate with the figures of its search trial alone: further seeds arrive at any time, decisions must not
+        depend on it.
+        """
         own = self.book.trials_of(document["id"], "search")
         figures = own[0] if own else {"overall": None, "benchmarks": {}}
         return {**document, "overall": figures["overall"], "benchmarks": figures["benchmarks"]}
@@ -199,9 +204,7 @@ class Decider:
             document |= {"status": "duplicate", "cause": f"behaves like {twin}", "finished": time.time()}
         self.book.create_candidate(document)
 
-    def _record_failure(
-        self, node: str, selection: Selection, made: ProposalFailed, report: dict[str, Any]
-    ) -> None:
+    def _record_failure(self, node: str, selection: Selection, made: ProposalFailed, report: dict[str, Any]) -> None:
         path = self.folder.candidate(node).algorithm
         code = path.read_text(encoding="utf-8") if path.exists() else ""
         document = self._document(node, f"proposal {node}", selection, code, "", [], "failed", made.provenance)
@@ -261,7 +264,7 @@ class Decider:
         write_json(place.proposal, proposal)
 
     def _on_call(self, call: dict[str, Any]) -> None:
-        self.book.tell("llm.call", None, **call)
+        self.book.tell("llm.call", None, call)
         if call["usd"]:
             self.book.spend(llm_usd=call["usd"])
 
@@ -275,9 +278,10 @@ def setting_of(profile: dict[str, Any]) -> str:
     """The profile in two sentences, for a language model."""
     train = profile["train"]
     return (
-        f"Profile {profile['name']}: {profile['description']}. Each candidate trains {train['updates']} updates at learning rate "
-        f"{train['learning_rate']:g}, {train['prompts_per_batch']} prompts x {train['group_size']} completions a batch, "
-        f"{train['updates_per_batch']} updates a batch, beta {train['beta']:g}, entropy coefficient {train['entropy_coef']:g}, "
-        f"clip {train['clip_epsilon']:g}, at most {train['max_completion_length']} tokens."
+        f"Profile {profile['name']}: {profile['description']}. "
+        f"Each candidate trains {train['updates']} updates at learning rate {train['learning_rate']:g}, "
+        f"{train['prompts_per_batch']} prompts x {train['group_size']} completions a batch, "
+        f"{train['updates_per_batch']} updates a batch, beta {train['beta']:g}, "
+        f"entropy coefficient {train['entropy_coef']:g}, clip {train['clip_epsilon']:g}, "
+        f"at most {train['max_completion_length']} tokens."
     )
-

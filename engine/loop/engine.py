@@ -139,9 +139,11 @@ class Engine:
                 continue
             async with self.changed:
                 await self.changed.wait_for(
-                    lambda k=k: not self.paused  # type: ignore[misc]
-                    and self.stopping is None
-                    and ready(k, self.config.lag, self.book.settled_slots())
+                    lambda k=k: (
+                        not self.paused  # type: ignore[misc]
+                        and self.stopping is None
+                        and ready(k, self.config.lag, self.book.settled_slots())
+                    )
                 )
             try:
                 await self._admit(await self.decider.decide(k))
@@ -193,9 +195,7 @@ class Engine:
     async def _work(self) -> None:
         while True:
             async with self.changed:
-                await self.changed.wait_for(
-                    lambda: bool(self.queue) and not self.paused and self.stopping is None
-                )
+                await self.changed.wait_for(lambda: bool(self.queue) and not self.paused and self.stopping is None)
                 trial = min(self.queue, key=self._urgency)
                 self.queue.remove(trial)
                 self.active[trial] = "training"

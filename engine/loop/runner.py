@@ -39,6 +39,8 @@ class TrialRunner:
         self._running: dict[str, str] = {}
         """Trials whose training runs or starts, and the control word left for them."""
         self._started: set[str] = set()
+        self._told: dict[str, int] = {}
+        """The last step whose metrics were told, by trial: a resumed training writes some again."""
 
     async def train(self, trial_id: str) -> Result:
         """Train, from the newest checkpoint where there is one. The trial's cost is recorded however it ends."""
@@ -97,13 +99,19 @@ class TrialRunner:
             self.executor.control(trial_id, word)
 
     async def _tail(self, trial_id: str) -> None:
-        tail = MetricsTail(self.folder.trial(trial_id).metrics)
+        tail = MetricsTail(self.folder.trial(trial_id).metrics, after=self._told.get(trial_id, -1))
         try:
             while True:
                 await asyncio.sleep(TAIL_SECONDS)
-                self.book.metrics(trial_id, tail.read())
+                self._tell(trial_id, tail.read())
         finally:
-            self.book.metrics(trial_id, tail.read())
+            while points := tail.read():
+                self._tell(trial_id, points)
+
+    def _tell(self, trial_id: str, points: list[dict[str, Any]]) -> None:
+        if points:
+            self._told[trial_id] = points[-1]["step"]
+            self.book.metrics(trial_id, points)
 
     def _job(self, trial: dict[str, Any], kind: str, folder: Path | None = None, **more: Any) -> dict[str, Any]:
         return {

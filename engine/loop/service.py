@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.callback(grader.close)
         tasks = config.profile["tasks"]
         pool_seed = train_seed(config.seed, "pool", 0)
-        executor = LocalExecutor(
-            launcher, lambda job: grader.connect(tasks["name"], tasks["options"], pool_seed)
-        )
+        executor = LocalExecutor(launcher, lambda job: grader.connect(tasks["name"], tasks["options"], pool_seed))
         engine = Engine(folder, config, book, executor, protocol)
         server = ControlServer(socket, Steering(engine).handle)
         await server.start()
@@ -143,4 +141,5 @@ def _obey_signals(engine: Engine) -> None:
 
 async def _warm_up(launcher: Launcher) -> None:
     """Import the trainer's libraries while the first decisions are made."""
-    await launcher.start()
+    with suppress(PoiseError):  # the first job meets the same error, and reports it
+        await launcher.start()

@@ -167,7 +167,8 @@ class Steering:
         return {}
 
     def _record(self, command: str, node: str | None, fields: dict[str, Any]) -> None:
-        self.book.tell("steering", node, command=command, node=node, by=str(fields.get("by") or "user")[:64])
+        by = str(fields.get("by") or "user")[:64]
+        self.book.tell("steering", node, {"command": command, "node": node, "by": by})
 
 
 def _settled_or_none(candidate: Document) -> dict[str, Any] | None:

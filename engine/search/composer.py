@@ -32,6 +32,8 @@ MOST = 5
 """Mechanisms in one algorithm: it should fit on a screen."""
 TEMPERATURE = 0.7
 """Points of rating that make a change e times likelier."""
+WANDER = 50
+"""Steps to walk where every single step was tried."""
 KINDS = {"add": 0.35, "pair": 0.15, "cross": 0.2, "tune": 0.15, "swap": 0.1, "remove": 0.05}
 """How often each kind of change is tried first."""
 
@@ -67,6 +69,8 @@ class Situation:
     gains: dict[str, Gain]
     pool: dict[str, Entry]
     """The library, and the parent's own mechanisms."""
+    inert: Sequence[frozenset[str]]
+    """Sets of mechanisms in which verification found one that does nothing."""
     directive: str
     suggestion: str
     code: str
@@ -115,6 +119,7 @@ def _read(block: Mapping[str, Any]) -> Situation:
                 status=row["status"],
                 mechanisms=tuple(MechanismChoice(m["name"], m["params"]) for m in row["mechanisms"]),
                 overall=row["overall"],
+                cause=row.get("cause"),
             )
             for row in block["candidates"]
         )
@@ -127,6 +132,7 @@ def _read(block: Mapping[str, Any]) -> Situation:
             tried={**block["tried"], **{c.key: c.name for c in candidates}},
             gains=mechanism_gains(candidates),
             pool=pool,
+            inert=[frozenset(m.key for m in c.mechanisms) for c in candidates if "inert" in (c.cause or "")],
             directive=str(block.get("directive") or "").lower(),
             suggestion=str(block.get("suggestion") or ""),
             code=code,
@@ -140,7 +146,8 @@ def _draw(now: Situation, rng: random.Random) -> Move:
     while kinds:
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         del kinds[kind]
-        moves = [m for m in _MAKERS[kind](now) if _new(now, m.mechanisms)]
+        moves = [m for m in _MAKERS[kind](now) if key_of(m.mechanisms) not in now.tried]
+        moves = [m for m in moves if _legal(now, m.mechanisms)]
         if moves:
             return _softmax(moves, [_rating(now, m) for m in moves], rng)
     return _wander(now, rng)
@@ -149,21 +156,22 @@ def _draw(now: Situation, rng: random.Random) -> Move:
 def _wander(now: Situation, rng: random.Random) -> Move:
     """Every single step was tried: walk further from the parent."""
     at = now.parent.mechanisms
-    for _ in range(200):
-        steps = [m.mechanisms for kind in ("add", "tune", "swap", "remove") for m in _MAKERS[kind](now, at)]
+    for _ in range(WANDER):
+        moves = [m for kind in ("add", "tune", "swap", "remove") for m in _MAKERS[kind](now, at)]
+        steps = [m.mechanisms for m in moves if _legal(now, m.mechanisms)]
         if not steps:
             break
         at = rng.choice(steps)
-        if _new(now, at):
+        if key_of(at) not in now.tried:
             return Move("wander", at)
     raise PoiseError(f"everything within reach of {now.parent.name} was tried: choose another parent")
 
 
-def _new(now: Situation, mechanisms: Sequence[MechanismChoice]) -> bool:
-    if not mechanisms or len(mechanisms) > MOST or key_of(mechanisms) in now.tried:
+def _legal(now: Situation, mechanisms: Sequence[MechanismChoice]) -> bool:
+    if not 0 < len(mechanisms) <= MOST or any(m.name not in now.pool for m in mechanisms):
         return False
-    known = all(m.name in now.pool for m in mechanisms)
-    return known and not conflicts([now.pool[m.name] for m in mechanisms])
+    keys = {m.key for m in mechanisms}
+    return not (any(inert <= keys for inert in now.inert) or conflicts([now.pool[m.name] for m in mechanisms]))
 
 
 def _variants(entry: Entry) -> Iterator[MechanismChoice]:

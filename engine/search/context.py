@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.algorithms.catalogue import catalogue, stages
 from engine.algorithms.render import render
-from engine.search.evidence import Evidence, distance, fronts, lineage
+from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
 from engine.search.text import one_line, quoted
 
@@ -122,8 +122,9 @@ def read_block(text: str) -> dict[str, Any] | None:
 
 def references(parent: Evidence, candidates: Sequence[Evidence], seed: int) -> list[tuple[str, Evidence]]:
     """POISE's tiered references: up to two from the Pareto front, one complementary, one exploratory."""
-    others = [c for c in candidates if c.scored and c.id != parent.id]
-    front = fronts(candidates)
+    near = shortlist(candidates)
+    others = [c for c in near if c.scored and c.id != parent.id]
+    front = fronts(near)
     best = sorted((c for c in others if front.get(c.id) == 0), key=lambda c: (-(c.overall or 0.0), c.id))[:2]
     found = [("Pareto front", c) for c in best]
     rest = [c for c in others if c not in best]

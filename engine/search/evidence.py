@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.algorithms.catalogue import MechanismChoice, key_of
 
 FAILED = ("failed", "infeasible")
+LONGEST_LIST = 128
 _HIDDEN: dict[str, Any] = {
     "status": "queued",
     "overall": None,
@@ -48,10 +51,15 @@ class Evidence:
         """Whether it may be compared: pruned candidates keep their scores but not their vote."""
         return self.status == "scored" and self.overall is not None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for equal sets of mechanisms."""
         return key_of(self.mechanisms)
+
+    @cached_property
+    def keys(self) -> Mapping[str, str]:
+        """The key of each mechanism by its name."""
+        return {m.name: m.key for m in self.mechanisms}
 
 
 def from_document(document: Mapping[str, Any]) -> Evidence:
@@ -95,23 +103,38 @@ def seen(documents: Sequence[Mapping[str, Any]], visible: Collection[int]) -> li
 
 def distance(a: Evidence, b: Evidence) -> float:
     """Jaccard distance of two sets of mechanisms, in [0, 1]; one with other constants counts half."""
-    left, right = ({m.name: m.key for m in e.mechanisms} for e in (a, b))
-    names = left.keys() | right.keys()
-    if not names:
-        return 0.0
-    same = sum(1.0 if left[n] == right[n] else 0.5 for n in left.keys() & right.keys())
-    return 1.0 - same / len(names)
+    names = a.keys.keys() | b.keys.keys()
+    shared = a.keys.keys() & b.keys.keys()
+    same = sum(1.0 if a.keys[n] == b.keys[n] else 0.5 for n in shared)
+    return 1.0 - same / len(names) if names else 0.0
+
+
+def shortlist(candidates: Sequence[Evidence]) -> list[Evidence]:
+    """The root and the scored candidates, at most `LONGEST_LIST`, in order: the best three quarters, the newest rest.
+
+    A decision compares each with each; without this bound its time would grow with the square of the archive.
+    """
+    scored = [c for c in candidates if c.scored and c.parent is not None]
+    newest = scored[::-1][: LONGEST_LIST // 4]
+    rest = sorted((c for c in scored if c not in newest), key=lambda c: (-(c.overall or 0.0), c.id))
+    kept = {c.id for c in newest + rest[: LONGEST_LIST - len(newest)]}
+    return [c for c in candidates if c.parent is None or c.id in kept]
 
 
 def fronts(candidates: Sequence[Evidence]) -> dict[str, int]:
     """Pareto front of each scored candidate over the tasks: 0 is undominated, 1 is so without front 0..."""
-    left = [c for c in candidates if c.scored]
+    tasks = sorted({task for c in candidates for task in c.benchmarks})
+    left = {
+        c.id: [c.benchmarks[t].value if t in c.benchmarks else -math.inf for t in tasks]
+        for c in candidates
+        if c.scored
+    }
     found: dict[str, int] = {}
     front = 0
     while left:
-        best = [c for c in left if not any(_dominates(other, c) for other in left)]
-        found.update({c.id: front for c in best})
-        left = [c for c in left if c.id not in found]
+        best = [id for id, row in left.items() if not any(_dominates(other, row) for other in left.values())]
+        found.update(dict.fromkeys(best, front))
+        left = {id: row for id, row in left.items() if id not in found}
         front += 1
     return found
 
@@ -127,7 +150,5 @@ def lineage(candidates: Sequence[Evidence], id: str) -> list[str]:
     return found
 
 
-def _dominates(a: Evidence, b: Evidence) -> bool:
-    tasks = b.benchmarks.keys() & a.benchmarks.keys()
-    pairs = [(a.benchmarks[t].value, b.benchmarks[t].value) for t in tasks]
-    return bool(pairs) and all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    return a != b and all(x >= y for x, y in zip(a, b, strict=True))

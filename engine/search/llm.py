@@ -91,7 +91,7 @@ class Ledger:
         self.reserved_usd = max(self.reserved_usd - reserved, 0.0)
         self.spent_usd += record["usd"]
         with self.path.open("a", encoding="utf-8") as f:
-            f.write(redact(json.dumps({"time": time.time(), **record}, ensure_ascii=False)) + "\n")
+            f.write(json.dumps(_redacted({"time": time.time(), **record}), ensure_ascii=False) + "\n")
         if self._on_call is not None:
             keys = ("purpose", "model", "tokens_in", "tokens_out", "usd", "seconds", "ok")
             self._on_call({key: record[key] for key in keys})
@@ -145,6 +145,7 @@ async def complete(
             # Until an outcome is known the provider may bill all of it.
             "usd": worst,
         }
+        again, pause = False, BACKOFF * 2 ** (attempt - 1)
         try:
             left = max(deadline - start, 0.001)
             call = litellm.acompletion(
@@ -163,7 +164,6 @@ async def complete(
             status = None if timed_out else getattr(e, "status_code", None)
             told = f"no answer within {timeout:g} s" if timed_out else f"{type(e).__name__}: {e}"
             record.update(error=one_line(redact(told)), usd=worst if status is None else 0.0)
-            pause = BACKOFF * 2 ** (attempt - 1)
             again = status in TRANSIENT and attempt < ATTEMPTS and time.monotonic() + pause < deadline
         finally:
             record["seconds"] = round(time.monotonic() - start, 3)
@@ -190,6 +190,14 @@ async def load() -> Any:
         logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
         provider.register()
     return litellm
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _redacted(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_redacted(v) for v in value]
+    return redact(value) if isinstance(value, str) else value
 
 
 def _options(litellm: Any, model: str, schema: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -221,8 +229,8 @@ def _price(litellm: Any, model: str) -> tuple[float, float]:
 
 def _outcome(litellm: Any, model: str, response: Any, price: tuple[float, float]) -> dict[str, Any]:
     text = response.choices[0].message.content
-    usage = response.usage
-    found = {"tokens_in": int(usage.prompt_tokens or 0), "tokens_out": int(usage.completion_tokens or 0)}
+    sent, back = response.usage.prompt_tokens, response.usage.completion_tokens
+    found = {"tokens_in": int(sent or 0), "tokens_out": int(back or 0)}
     usd = price[0] * found["tokens_in"] + price[1] * found["tokens_out"]
     if not model.startswith("poise/"):
         with suppress(Exception):  # an unknown model: the pessimistic price stands

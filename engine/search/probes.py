@@ -50,7 +50,9 @@ def rollouts(probe: Probe, padding: int = 0, hyper: Hyper = HYPER) -> Rollouts:
     valid = valid & ~truncated
     parts = {
         "correct": correct.double(),
-        "format": torch.where(valid, 1.0, torch.rand(rows, generator=g, dtype=torch.float64).round(decimals=1)).double(),
+        "format": torch.where(
+            valid, 1.0, torch.rand(rows, generator=g, dtype=torch.float64).round(decimals=1)
+        ).double(),
         "brevity": 1.0 - lengths.double() / TOKENS,
     }
     rewards = torch.stack([WEIGHTS[k] * v for k, v in parts.items()]).sum(0)
@@ -75,9 +77,7 @@ def rollouts(probe: Probe, padding: int = 0, hyper: Hyper = HYPER) -> Rollouts:
     )
 
 
-def minibatch(
-    probe: Probe, r: Rollouts, advantages: Tensor, dropped: Tensor
-) -> tuple[Minibatch, Tensor, Tensor]:
+def minibatch(probe: Probe, r: Rollouts, advantages: Tensor, dropped: Tensor) -> tuple[Minibatch, Tensor, Tensor]:
     """The regime's whole batch as one micro-batch, and its leaves: `logp` and `entropy`, both (B,T) with gradient."""
     assert r.old_logp is not None and r.entropy is not None
     g = torch.Generator().manual_seed(7)

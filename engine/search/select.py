@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from engine.errors import PoiseError
-from engine.search.evidence import Evidence, distance, fronts
+from engine.search.evidence import Evidence, distance, fronts, shortlist
 
 TEMPERATURE = 0.12
 """What a difference in s must be to make a candidate e times likelier."""
@@ -70,12 +70,12 @@ def select_parent(
         seed: of the run; the same seed, k and candidates give the same parent.
 
     Returns:
-        A parent among the scored candidates and the root.
+        A parent among the root and the scored candidates (`shortlist`).
 
     Raises:
         PoiseError: there is no root.
     """
-    eligible = [c for c in candidates if c.scored or c.parent is None]
+    eligible = shortlist(candidates)
     if not any(c.parent is None for c in eligible):
         raise PoiseError("no parent can be selected: the archive has no root")
     performance, front = _performance(eligible), fronts(eligible)

@@ -92,7 +92,7 @@ def behave(algorithm: Algorithm, probe: Probe, padding: int = 0, hyper: Hyper = 
         made = pipeline.advantages(r)
     m, logp, entropy = minibatch(probe, r, made.values, made.dropped)
     loss = pipeline.loss(m, made.sampler_weight).value
-    leaves = [x for x in (logp, entropy)]
+    leaves = [logp, entropy]
     if not loss.requires_grad:
         grads: list[Tensor | None] = [None, None]
     else:
@@ -156,7 +156,10 @@ def _alive(algorithm: Algorithm) -> str:
         if hasattr(m, "on_optimizer_step"):
             continue  # a controller may act only after it has seen updates
         without = algorithm.without([m.name])
-        if all(torch.allclose(a, behave(without, p).flat(), rtol=1e-9, atol=1e-12) for a, p in zip(whole, PROBES, strict=True)):
+        if all(
+            torch.allclose(a, behave(without, p).flat(), rtol=1e-9, atol=1e-12)
+            for a, p in zip(whole, PROBES, strict=True)
+        ):
             raise PoiseError(f"{m.name} is inert: switching it off changes no gradient on any of {len(PROBES)} probes")
     return "each changes a gradient somewhere"
 

@@ -22,7 +22,7 @@ STATE_FILE = "pipeline.json"
 """The mechanisms' state beside TRL's own files in a checkpoint."""
 
 
-class Recorder(TrainerCallback):  # type: ignore[misc]
+class Recorder(TrainerCallback):
     """Writes one metrics line an optimizer update and one group of samples every few; reads the control word.
 
     Args:
@@ -60,10 +60,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         assert self.trainer is not None
         return self.trainer.hyper.group_size
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """After each update (logging_steps is 1): the metrics line; a training that diverged ends here."""
+        logs = kwargs["logs"]
         if "loss" not in logs or self.trainer is None or self._batch is None:
             return
         now = time.perf_counter()
@@ -101,7 +100,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Put the mechanisms' state into the checkpoint that was just written."""
-        target = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
+        target = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE
         target.write_text(json.dumps(self.pipeline.state_dict()))
 
     def _write_samples(self, batch: Batch) -> None:
@@ -152,7 +151,9 @@ def batch_metrics(batch: Batch, group_size: int) -> dict[str, Any]:
 
 
 def cut_after(path: Path, step: int) -> None:
-    """Drop the lines of a JSON-lines file that are newer than `step`, torn ones too: a resumed training writes them again."""
+    """Drop the lines of a JSON-lines file that are newer than `step`, torn ones too: a resumed training writes them
+    again.
+    """
     if not path.exists():
         return
     kept = []

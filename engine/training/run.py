@@ -44,9 +44,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     pipeline = Pipeline(algorithm.without(job.get("off") or []), seed=job["seed"])
     grader = GraderClient(job["grader_fd"])
     started = time.monotonic()
-    recorder = Recorder(
-        folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"]
-    )
+    recorder = Recorder(folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"])
     trainer = build_trainer(profile, job["seed"], folder, pipeline, grader, recorder)
     checkpoint = newest_checkpoint(folder / "checkpoints") if job.get("resume") else None
     if checkpoint is not None:
@@ -118,7 +116,8 @@ def lora_config(model: dict[str, Any]) -> LoraConfig:
 
 
 def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
-    """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`, checkpoints only where a batch ends."""
+    """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`, checkpoints only where a batch ends.
+    """
     train = profile["train"]
     rows = train["prompts_per_batch"] * train["group_size"]
     cuda = torch.cuda.is_available()

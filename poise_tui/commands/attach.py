@@ -21,9 +21,7 @@ def attach_command(run: str | None, readonly: bool, runs_dir: Path | None) -> No
     live = client.live_run(runs_dir) if run is None else None
     connection = live or client.connect(run, runs_dir)
     if not on_terminal():
-        raise PoiseError(
-            f"the dashboard needs a terminal; `poise status {connection.folder.id}` does not", Exit.USAGE
-        )
+        raise PoiseError(f"the dashboard needs a terminal; `poise status {connection.folder.id}` does not", Exit.USAGE)
     from poise_tui.commands.dashboard import open_dashboard
 
     open_dashboard(folder=connection.folder, readonly=readonly)

@@ -24,6 +24,7 @@ class Progress:
     def __init__(self) -> None:
         self._began: float | None = None
         self._names: dict[str, str] = {}
+        self._overall: dict[str, float] = {}
         self._steps: dict[str, int] = {}
         self._milestones: dict[str, int] = {}
 
@@ -52,19 +53,22 @@ class Progress:
                 if data["parent"] is not None:
                     hypothesis = clean(data["proposal"]["hypothesis"])
                     yield f"{self._node(node)}, from {data['parent']}: {hypothesis}"
-            case "candidate.status" if data["status"] != "scored":
-                yield f"{self._node(node)} {data['status']}" + _because(data.get("cause"))
             case "candidate.updated" if data.get("overall") is not None:
-                yield f"{self._node(node)} scored {data['overall']:.1f}"
+                self._overall[str(node)] = data["overall"]
+            case "candidate.status":
+                score = self._overall.get(str(node)) if data["status"] == "scored" else None
+                shown = "" if score is None else f" {score:.1f}"
+                yield f"{self._node(node)} {data['status']}{shown}" + _because(data.get("cause"))
             case "trial.created":
                 self._steps[data["id"]] = data["steps"]
             case "trial.metrics" if data["points"]:
                 yield from self._milestone(data["trial"], data["points"][-1])
-            case "trial.updated" if data.get("status") == "failed":
-                yield f"{clean(data['trial'])} failed"
+            case "trial.updated" if data.get("status") in ("scored", "failed") and "-search-" not in data["trial"]:
+                score = data.get("overall")
+                yield f"{clean(data['trial'])} {data['status']}" + ("" if score is None else f" {score:.1f}")
             case "steering":
                 target = f" {clean(data['node'])}" if data.get("node") else ""
-                yield f"{clean(data['command'])}{target}, said {clean(data['by'])}"
+                yield f"{clean(data['command'])}{target} (by {clean(data['by'])})"
             case "log" if data["level"] in ("warning", "error"):
                 yield f"{data['level']}: {clean(data['message'])}"
 
@@ -132,9 +136,7 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
         if signals.count > asked:
             asked = signals.count
             if asked > 1:
-                print(
-                    f"{folder.id} goes on without us: `poise attach {folder.id}` or `poise stop {folder.id}`"
-                )
+                print(f"{folder.id} goes on without us: `poise attach {folder.id}` or `poise stop {folder.id}`")
                 return Exit.ERROR
             _ask_to_stop(folder)
         time.sleep(POLL_SECONDS)

@@ -19,59 +19,57 @@ algorithm_argument = click.argument("file", type=click.Path(path_type=Path), met
 
 def json_option(function: F) -> F:
     """`--json`: the result as the engine gave it."""
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(
-        function
-    )
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)
 
 
 @click.command("verify")
 @algorithm_argument
 @json_option
-def verify_command(file: Path, as_json: bool) -> Exit:
+def verify_command(file: Path, as_json: bool) -> None:
     """Verify that an algorithm file can train: it loads, its stages fit, values are finite, gradients flow.
 
     Ends with 0 if it passed, with 1 if not.
     """
     result = run_job("verify", {"algorithm": _existing_file(file)})
-    code = Exit.DONE if result["passed"] else Exit.ERROR
+    report = result["data"] if result["data"].get("checks") else done("verify", result)
     if as_json:
-        print(json.dumps(result, indent=2))
-        return code
-    for check in result["checks"]:
-        print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {clean(check['detail'])}")
-    for mechanism in result["mechanisms"]:
-        params = ", ".join(f"{key}={value}" for key, value in mechanism["params"].items())
-        print(f"        {clean(mechanism['name'])}({clean(params)}) at {', '.join(mechanism['stages'])}")
-    print(f"{file}: {'passed' if result['passed'] else 'failed: ' + clean(result['cause'])}")
-    return code
+        print(json.dumps(report, indent=2))
+    else:
+        for check in report["checks"]:
+            print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {clean(check['detail'])}")
+        for mechanism in report["mechanisms"]:
+            params = ", ".join(f"{key}={value}" for key, value in mechanism["params"].items())
+            stages = ", ".join(mechanism["stages"])
+            print(f"        {clean(mechanism['name'])}({clean(params)}) at {clean(stages)}")
+    if not report["passed"]:
+        raise PoiseError(f"{file} failed: {clean(report['cause'])}")
+    if not as_json:
+        print(f"{file} passed")
 
 
 @click.command("train")
 @algorithm_argument
-@click.option(
-    "--profile", default="tiny", show_default=True, metavar="NAME|FILE", help="What it is trained on."
-)
+@click.option("--profile", default="tiny", show_default=True, metavar="NAME|FILE", help="What it is trained on.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="S")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR",
-    help="Where adapter, metrics and samples go; made, or empty.  [default: FILE-PROFILE-seedS]",
+    help="Where adapter, metrics and samples go.  [default: FILE-PROFILE-seedS]",
 )  # fmt: skip
 @json_option
 def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json: bool) -> None:
-    """Train one algorithm file on a profile, outside any run."""
-    algorithm, name = _existing_file(file), load_profile(profile).name
-    folder = (out or Path(f"{file.stem}-{name}-seed{seed}")).absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise PoiseError(f"{folder} exists and is not empty: give another --out", Exit.REFUSED)
+    """Train one algorithm file on a profile, outside any run.
+
+    Ctrl-C ends it at a checkpoint; the same command goes on from there.
+    """
+    algorithm, settings = _existing_file(file), load_profile(profile)
+    folder = (out or Path(f"{file.stem}-{settings.name}-seed{seed}")).absolute()
+    _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "run_seed": seed})
     request = {"algorithm": algorithm, "profile": absolute_profile(profile), "seed": seed, "out": str(folder)}
-    result = run_job("train", request)
+    result = done("train", run_job("train", request))
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    print(
-        f"{result['updates']} updates in {result['train_seconds']:.1f} s, "
-        f"adapter in {folder / result['adapter']}"
-    )
+    print(f"{result['updates']} updates in {result['train_seconds']:.1f} s, adapter in {folder / result['adapter']}")
     print(f"score it with `poise score {out or folder.name}`")
 
 
@@ -81,12 +79,10 @@ def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json
 def score_command(folder: Path, as_json: bool) -> None:
     """Score a training on problems held out from it; DIR is `poise train`'s --out or a trial's folder."""
     if not folder.is_dir():
-        raise PoiseError(
-            f"no folder {folder}: give the --out of `poise train`, or a trial's folder", Exit.USAGE
-        )
+        raise PoiseError(f"no folder {folder}: give the --out of `poise train`, or a trial's folder", Exit.USAGE)
     if not (folder / "adapter").is_dir():
         raise PoiseError(f"no adapter in {folder}: its training has not ended", Exit.USAGE)
-    result = run_job("score", {"folder": str(folder.resolve())})
+    result = done("score", run_job("score", {"folder": str(folder.resolve())}))
     if as_json:
         print(json.dumps(result, indent=2))
         return
@@ -101,10 +97,11 @@ def run_job(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run `python -P -m engine verb` in the foreground; its progress goes straight to our stderr.
 
     Returns:
-        the data of its result.
+        its result, see "Jobs" in docs/architecture.md.
 
     Raises:
-        PoiseError: the job failed; if the child has said why on stderr itself, click's Exit with its code.
+        PoiseError: it died or printed no result.
+        click.exceptions.Exit: it refused the request, and has said why on stderr itself.
     """
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "engine", verb, json.dumps(request)],
@@ -127,13 +124,43 @@ def run_job(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
         raise click.exceptions.Exit(child.returncode)
     try:
         result: dict[str, Any] = json.loads(output)
-        status, cause = result["status"], result["cause"]
+        if not isinstance(result["data"], dict):
+            raise TypeError
     except (ValueError, KeyError, TypeError):
         raise PoiseError(f"the {verb} process printed no result: {clean(output[:200])}") from None
+    return result
+
+
+def done(verb: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a job that ended in order.
+
+    Raises:
+        PoiseError: it did not.
+    """
+    status, cause = result["status"], result.get("cause")
+    if status == "paused":
+        raise PoiseError(f"{verb} ended at a checkpoint: the same command goes on from there")
     if status != "done":
         raise PoiseError(f"{verb} {status}: {clean(cause)}" if cause else f"{verb} {status}")
     data: dict[str, Any] = result["data"]
     return data
+
+
+def _check_out(folder: Path, training: Mapping[str, Any]) -> None:
+    """Raise if a training there would overwrite, or go on from, something else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / "job.json").is_file():
+        raise PoiseError(f"{folder} exists and holds no training: give another --out", Exit.REFUSED)
+    try:
+        before = json.loads((folder / "job.json").read_text())
+        same = all(before[key] == value for key, value in training.items())
+    except (ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise PoiseError(
+            f"{folder} holds the training of another file, profile or seed: give another --out", Exit.REFUSED
+        )
 
 
 def _existing_file(file: Path) -> str:

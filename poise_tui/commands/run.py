@@ -29,9 +29,7 @@ LATER = {
     metavar="NAME|FILE",
     help="What is trained on what; `tiny` runs on a CPU.",
 )
-@click.option(
-    "--root", type=click.Path(path_type=Path), metavar="FILE.py", help="Start from this algorithm, not GRPO."
-)
+@click.option("--root", type=click.Path(path_type=Path), metavar="FILE.py", help="Start from this algorithm, not GRPO.")
 @click.option("--from", "from_run", metavar="RUN", hidden=True)
 @click.option("--name", metavar="NAME", help="The run's id.  [default: profile, date and time]")
 @click.option(
@@ -40,13 +38,9 @@ LATER = {
     metavar="N",
     help="Nodes besides the root.  [default: the profile's]",
 )
-@click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours."
-)
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours.")
 @click.option("--gpu-hours", type=float, metavar="H", hidden=True)
-@click.option(
-    "--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model."
-)
+@click.option("--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model.")
 @click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
 @click.option(
     "--llm",
@@ -114,9 +108,7 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
     name = options["name"]
     if name is not None:
         if not RUN_NAME.fullmatch(name):
-            raise PoiseError(
-                f"--name {name!r}: use letters, digits, '.', '_' and '-' (at most 64)", Exit.USAGE
-            )
+            raise PoiseError(f"--name {name!r}: use letters, digits, '.', '_' and '-' (at most 64)", Exit.USAGE)
         if (runs_dir / name).exists():
             raise PoiseError(
                 f"run {name} exists in {runs_dir}: choose another --name, or `poise resume {name}`",

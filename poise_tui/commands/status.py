@@ -97,10 +97,7 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
     by = f", engine {engine['pid']} on {engine['host']}" if engine else ""
     print(f"{document['id']}: {document['status']}{by}")
     print(f"  folder      {found['folder']}")
-    print(
-        f"  profile     {clean(document['profile'])}, seed {document['seed']}, "
-        f"proposals by {clean(document['llm'])}"
-    )
+    print(f"  profile     {clean(document['profile'])}, seed {document['seed']}, proposals by {clean(document['llm'])}")
     if document["directive"]:
         print(f"  directive   {clean(document['directive'])}")
     print(f"  budget      {_amounts(document['budget'])}")
@@ -115,9 +112,7 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
 
 def _amounts(amounts: dict[str, Any]) -> str:
     shown = [
-        f"{value:g} {key.replace('_', ' ')}"
-        if isinstance(value, int)
-        else f"{value:.2f} {key.replace('_', ' ')}"
+        f"{value:g} {key.replace('_', ' ')}" if isinstance(value, int) else f"{value:.2f} {key.replace('_', ' ')}"
         for key, value in amounts.items()
         if value
     ]

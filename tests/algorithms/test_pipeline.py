@@ -27,7 +27,14 @@ LIBRARY = [
     for cls in vars(importlib.import_module(f"engine.algorithms.library.{name}")).values()
     if inspect.isclass(cls) and issubclass(cls, Mechanism) and cls is not Mechanism
 ]
-TRANSFORMERS = (NegativeWeight(), CorrectnessGate(), DualClip(cap=1.1), EntropyBonusScale(), KlScale(factor=2.0), DropTruncated())
+TRANSFORMERS = (
+    NegativeWeight(),
+    CorrectnessGate(),
+    DualClip(cap=1.1),
+    EntropyBonusScale(),
+    KlScale(factor=2.0),
+    DropTruncated(),
+)
 
 
 class Doubled(Mechanism):

@@ -7,7 +7,10 @@ import pytest
 from engine.algorithms.loader import lint
 from engine.search.verify import verify
 
-HEAD = "import torch\nfrom torch import Tensor\nfrom engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts\n"
+HEAD = """import torch
+from torch import Tensor
+from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts
+"""
 
 
 def file(folder: Path, body: str) -> Path:
@@ -17,8 +20,11 @@ def file(folder: Path, body: str) -> Path:
 
 
 def mechanism(hook: str, body: str, tail: str = "algorithm = Algorithm(name='T', mechanisms=(M(),))") -> str:
-    ctx = "m: Minibatch" if hook in ("ratio", "kl", "surrogate", "weights", "aggregate", "regularize") else "r: Rollouts"
-    return f"class M(Mechanism):\n    factor: float = 2.0\n    def {hook}(self, {ctx}, x: Tensor, inner: Inner) -> Tensor:\n        {body}\n{tail}\n"
+    ctx = (
+        "m: Minibatch" if hook in ("ratio", "kl", "surrogate", "weights", "aggregate", "regularize") else "r: Rollouts"
+    )
+    signature = f"def {hook}(self, {ctx}, x: Tensor, inner: Inner) -> Tensor:"
+    return f"class M(Mechanism):\n    factor: float = 2.0\n    {signature}\n        {body}\n{tail}\n"
 
 
 def test_a_good_file_passes_and_is_described(tmp_path: Path) -> None:
@@ -31,7 +37,9 @@ def test_a_good_file_passes_and_is_described(tmp_path: Path) -> None:
 
 def test_equal_behaviour_has_an_equal_fingerprint_whatever_its_names(tmp_path: Path) -> None:
     one = verify(file(tmp_path, mechanism("advantages", "return inner(x) * 2.0")))
-    other = verify(file(tmp_path, mechanism("advantages", "y = inner(x)\n        return y + y").replace("'T'", "'Other'")))
+    other = verify(
+        file(tmp_path, mechanism("advantages", "y = inner(x)\n        return y + y").replace("'T'", "'Other'"))
+    )
     third = verify(file(tmp_path, mechanism("advantages", "return inner(x) * 3.0")))
     assert one["fingerprint"] == other["fingerprint"] != third["fingerprint"]
 

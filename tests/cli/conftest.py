@@ -22,9 +22,7 @@ def runs(own_world: Path) -> Path:
 
 
 @pytest.fixture
-def poise(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Poise]:
+def poise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Poise]:
     """`poise("ls", "--debug")` -> what the command leaves, standing in `tmp_path`, without a terminal.
 
     It runs in this process: seventy starts of Python would take a minute.

@@ -58,6 +58,13 @@ def test_a_candidate_is_followed_from_its_proposal_to_its_score_or_cause() -> No
     ]
 
 
+def test_the_trainings_of_the_baseline_show_the_noise() -> None:
+    update = {"trial": "c000-baseline-1", "status": "scored", "overall": 30.06}
+    own = {"trial": "c001-search-0", "status": "scored", "overall": 40.0}
+    lines = said(Event("trial.updated", "c000", update), Event("trial.updated", "c001", own))
+    assert [line[8:] for line in lines] == ["c000-baseline-1 scored 30.1"], "a search trial is its candidate's score"
+
+
 def test_only_warnings_and_errors_of_the_log_are_shown() -> None:
     levels = [Event("log", None, {"level": level, "message": "m"}) for level in ("info", "warning", "error")]
     assert [line[8:] for line in said(*levels)] == ["warning: m", "error: m"]
@@ -76,8 +83,6 @@ def test_following_an_ended_run_prints_it_and_returns(runs: Path, capsys: pytest
 
 def test_an_engine_that_died_is_said_with_what_to_do(runs: Path) -> None:
     folder = RunFolder(write_run(runs, "mine", status="running"))
-    with pytest.raises(
-        PoiseError, match=r"the engine of mine died .*`poise resume mine` takes it up"
-    ) as caught:
+    with pytest.raises(PoiseError, match=r"the engine of mine died .*`poise resume mine` takes it up") as caught:
         follow(folder, Signals())
     assert caught.value.code == Exit.ERROR

@@ -1,5 +1,6 @@
 """A user's mistake ends in one clear line and the exit code of its kind, never in a traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +63,7 @@ def test_wrong_usage_is_one_line_and_code_2(poise: Poise, arguments: list[str], 
     assert refusal(poise(*arguments), 2).startswith(says)
 
 
-def test_a_profile_that_is_no_toml_is_refused_before_anything_starts(
-    poise: Poise, tmp_path: Path, runs: Path
-) -> None:
+def test_a_profile_that_is_no_toml_is_refused_before_anything_starts(poise: Poise, tmp_path: Path, runs: Path) -> None:
     (tmp_path / "my.toml").write_text("name = \n")
     line = refusal(poise("run", "--profile", "my.toml"), 2)
     assert line.startswith(f"profile {tmp_path / 'my.toml'} is not TOML: ")
@@ -85,9 +84,7 @@ def test_a_profile_that_is_no_toml_is_refused_before_anything_starts(
         ["prune", "c001"],
     ],
 )
-def test_without_any_run_every_run_command_says_so_with_code_3(
-    poise: Poise, arguments: list[str], runs: Path
-) -> None:
+def test_without_any_run_every_run_command_says_so_with_code_3(poise: Poise, arguments: list[str], runs: Path) -> None:
     assert refusal(poise(*arguments), 3) == f"no run in {runs}: start one with `poise run`"
 
 
@@ -103,9 +100,7 @@ def test_an_unknown_run_is_refused_with_code_3_wherever_runs_live(
     assert line == f"no run 'x' in {tmp_path / 'mine'}: `poise ls` lists them"
 
 
-def test_a_name_that_is_taken_is_refused_with_code_4_and_the_run_is_untouched(
-    poise: Poise, runs: Path
-) -> None:
+def test_a_name_that_is_taken_is_refused_with_code_4_and_the_run_is_untouched(poise: Poise, runs: Path) -> None:
     folder = write_run(runs, "mine")
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     line = refusal(poise("run", "--name", "mine"), 4)
@@ -126,9 +121,7 @@ def test_runs_dir_without_permission_is_refused_with_code_4(poise: Poise) -> Non
 
 
 @pytest.mark.parametrize("command", ["pause", "stop", "prune", "restore", "pin", "unpin"])
-def test_steering_a_run_without_an_engine_is_refused_with_code_4(
-    poise: Poise, command: str, runs: Path
-) -> None:
+def test_steering_a_run_without_an_engine_is_refused_with_code_4(poise: Poise, command: str, runs: Path) -> None:
     write_run(runs, "done")
     arguments = ["done"] if command in ("pause", "stop") else ["done", "c001"]
     assert refusal(poise(command, *arguments), 4) == "no engine runs done now: `poise resume done` starts one"
@@ -136,17 +129,18 @@ def test_steering_a_run_without_an_engine_is_refused_with_code_4(
 
 def test_attach_without_a_terminal_is_refused_with_what_works_instead(poise: Poise, runs: Path) -> None:
     write_run(runs, "done")
-    assert (
-        refusal(poise("attach", "done"), 2) == "the dashboard needs a terminal; `poise status done` does not"
-    )
+    assert refusal(poise("attach", "done"), 2) == "the dashboard needs a terminal; `poise status done` does not"
 
 
-def test_train_never_writes_into_a_folder_that_holds_something(poise: Poise, tmp_path: Path) -> None:
+def test_train_never_writes_into_a_folder_that_holds_something_else(poise: Poise, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").touch()
     line = refusal(poise("train", "a.py", "--out", "out"), 4)
-    assert line == f"{tmp_path / 'out'} exists and is not empty: give another --out"
+    assert line == f"{tmp_path / 'out'} exists and holds no training: give another --out"
+    (tmp_path / "out" / "job.json").write_text(json.dumps({"algorithm": "b.py", "profile": {}, "run_seed": 0}))
+    line = refusal(poise("train", "a.py", "--out", "out"), 4)
+    assert line == f"{tmp_path / 'out'} holds the training of another file, profile or seed: give another --out"
 
 
 def test_debug_shows_the_traceback_before_the_line(poise: Poise) -> None:

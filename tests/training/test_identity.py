@@ -75,7 +75,10 @@ def train_ours(
         pytest.param({}, id="off-policy with KL and entropy"),
         pytest.param({"beta": 0.0, "entropy_coef": 0.0}, id="off-policy without KL"),
         pytest.param({"steps_per_generation": 1}, id="on-policy"),
-        pytest.param({"gradient_accumulation_steps": 2, "steps_per_generation": 4, "per_device_train_batch_size": 8}, id="accumulation"),
+        pytest.param(
+            {"gradient_accumulation_steps": 2, "steps_per_generation": 4, "per_device_train_batch_size": 8},
+            id="accumulation",
+        ),
     ],
 )
 def test_the_empty_algorithm_is_bit_equal_to_trl(tmp_path: Path, settings: dict[str, Any]) -> None:

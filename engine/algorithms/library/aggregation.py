@@ -35,7 +35,9 @@ class EntropyBonusScale(Mechanism):
 
 
 class AdaptiveEntropy(Mechanism):
-    """Move the entropy coefficient by a step towards a target entropy, applied only below it (Skywork-OR1, arXiv 2505.22312)."""
+    """Move the entropy coefficient by a step towards a target entropy, applied only below it (Skywork-OR1, arXiv
+    2505.22312).
+    """
 
     target: float = 0.3
     step: float = 0.002
@@ -45,13 +47,13 @@ class AdaptiveEntropy(Mechanism):
         return {"coefficient": self.step, "entropy": 1e9}
 
     def regularize(self, m: Minibatch, loss: Tensor, inner: Inner) -> Tensor:
-        below = m.state["entropy"] <= self.target
+        below = m.number("entropy") <= self.target
         mean = (m.entropy * m.mask).sum() / m.mask.sum().clamp(min=1.0) / m.hyper.accumulation
-        return -(m.state["coefficient"] if below else 0.0) * mean
+        return -(m.number("coefficient") if below else 0.0) * mean
 
     def on_optimizer_step(self, s: StepStats) -> None:
-        up = s.entropy <= self.target
-        s.state["coefficient"] = min(max(s.state["coefficient"] + (self.step if up else -self.step), 0.0), 0.05)
+        change = self.step if s.entropy <= self.target else -self.step
+        s.state["coefficient"] = min(max(s.number("coefficient") + change, 0.0), 0.05)
         s.state["entropy"] = s.entropy
 
 
@@ -66,7 +68,9 @@ class KlScale(Mechanism):
 
 
 class UnsolvedKl(Mechanism):
-    """Keep the KL penalty only on rows of groups that mostly fail: solved groups may move (after POISE RF-GRPO's gate, arXiv 2603.23951)."""
+    """Keep the KL penalty only on rows of groups that mostly fail: solved groups may move (after POISE RF-GRPO's gate,
+    arXiv 2603.23951).
+    """
 
     pass_rate: float = 0.5
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"pass_rate": (0.1, 0.5, 0.9)}

@@ -16,7 +16,9 @@ class NoStd(Mechanism):
 
 
 class FlooredStd(Mechanism):
-    """Divide by the group's population std of shaped rewards, floored at sigma_min: analytic variance (POISE AV-GRPO, arXiv 2603.23951, A.2.2)."""
+    """Divide by the group's population std of shaped rewards, floored at sigma_min: analytic variance (POISE AV-GRPO,
+    arXiv 2603.23951, A.2.2).
+    """
 
     sigma_min: float = 0.1
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"sigma_min": (0.05, 0.1, 0.2, 0.4)}
@@ -52,7 +54,8 @@ class LengthWeightedBaseline(Mechanism):
 
 
 class MeanScale(Mechanism):
-    """Divide by the group's pass rate instead of its std, so that rare successes weigh 1/p (MaxRL, arXiv 2602.02710)."""
+    """Divide by the group's pass rate instead of its std, so that rare successes weigh 1/p (MaxRL, arXiv 2602.02710).
+    """
 
     p_min: float = 0.125
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"p_min": (0.0625, 0.125, 0.25, 0.5)}

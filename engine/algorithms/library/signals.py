@@ -9,7 +9,9 @@ from engine.contract import Inner, Mechanism, Rollouts
 
 
 class ValidityMask(Mechanism):
-    """Statistics over valid rows only, smoothed by a Beta prior; invalid rows get one fixed advantage (POISE VM-AV-GRPO, arXiv 2603.23951)."""
+    """Statistics over valid rows only, smoothed by a Beta prior; invalid rows get one fixed advantage (POISE VM-AV-
+    GRPO, arXiv 2603.23951).
+    """
 
     prior: float = 1.0
     sigma_floor: float = 0.1
@@ -30,7 +32,9 @@ class ValidityMask(Mechanism):
 
 
 class CorrectnessGate(Mechanism):
-    """Rows that are not correct keep only a fraction of their shaped reward: correctness before efficiency (POISE's second principle, arXiv 2603.23951)."""
+    """Rows that are not correct keep only a fraction of their shaped reward: correctness before efficiency (POISE's
+    second principle, arXiv 2603.23951).
+    """
 
     keep: float = 0.0
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"keep": (0.0, 0.1, 0.25, 0.5)}
@@ -41,7 +45,9 @@ class CorrectnessGate(Mechanism):
 
 
 class InvalidPenalty(Mechanism):
-    """An answer that cannot be read earns a fixed negative reward, whatever its other parts (strict format, POISE AV-GRPO, arXiv 2603.23951)."""
+    """An answer that cannot be read earns a fixed negative reward, whatever its other parts (strict format, POISE AV-
+    GRPO, arXiv 2603.23951).
+    """
 
     penalty: float = 0.5
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"penalty": (0.0, 0.25, 0.5, 1.0)}
@@ -68,7 +74,9 @@ class PartNormalization(Mechanism):
 
 
 class DropUniform(Mechanism):
-    """Drop groups that all fail or all pass: they carry no outcome signal (DAPO's filter without resampling, arXiv 2503.14476)."""
+    """Drop groups that all fail or all pass: they carry no outcome signal (DAPO's filter without resampling, arXiv
+    2503.14476).
+    """
 
     def drop(self, r: Rollouts, rewards: Tensor, inner: Inner) -> Tensor:
         p = r.pass_rate()
@@ -76,7 +84,9 @@ class DropUniform(Mechanism):
 
 
 class SilenceAllFail(Mechanism):
-    """Scale advantages of groups without a correct row: what is left there is style, not signal (conditional normalization by group regime, POISE, arXiv 2603.23951)."""
+    """Scale advantages of groups without a correct row: what is left there is style, not signal (conditional
+    normalization by group regime, POISE, arXiv 2603.23951).
+    """
 
     factor: float = 0.0
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"factor": (0.0, 0.1, 0.3)}
@@ -107,7 +117,9 @@ class SoftOverlong(Mechanism):
 
 
 class SolvedLengthPenalty(Mechanism):
-    """Length counts only where the group already succeeds: correct rows earn by their z-scored length times the pass rate (DACE, POISE, arXiv 2603.23951)."""
+    """Length counts only where the group already succeeds: correct rows earn by their z-scored length times the pass
+    rate (DACE, POISE, arXiv 2603.23951).
+    """
 
     weight: float = 0.2
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"weight": (0.1, 0.2, 0.4)}

@@ -41,7 +41,9 @@ class SequenceClip(Mechanism):
 
 
 class ClippedWeight(Mechanism):
-    """The clipped ratio only weighs the policy gradient, so that no token loses its gradient (CISPO, arXiv 2506.13585)."""
+    """The clipped ratio only weighs the policy gradient, so that no token loses its gradient (CISPO, arXiv
+    2506.13585).
+    """
 
     cap: float = 5.0
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"cap": (1.28, 2.0, 5.0)}
@@ -55,7 +57,10 @@ class SoftGate(Mechanism):
 
     tau_positive: float = 1.0
     tau_negative: float = 1.05
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"tau_positive": (1.0, 2.0, 4.0), "tau_negative": (1.05, 2.0, 4.0)}
+    tunable: ClassVar[dict[str, tuple[float, ...]]] = {
+        "tau_positive": (1.0, 2.0, 4.0),
+        "tau_negative": (1.05, 2.0, 4.0),
+    }
 
     def surrogate(self, m: Minibatch, ratio: Tensor, inner: Inner) -> Tensor:
         tau = torch.where(m.advantages > 0, self.tau_positive, self.tau_negative)
@@ -63,7 +68,9 @@ class SoftGate(Mechanism):
 
 
 class DualClip(Mechanism):
-    """Bound the loss of unlikely-made-likely tokens with negative advantage at cap * |A| (dual-clip PPO, arXiv 1912.09729)."""
+    """Bound the loss of unlikely-made-likely tokens with negative advantage at cap * |A| (dual-clip PPO, arXiv
+    1912.09729).
+    """
 
     cap: float = 3.0
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"cap": (1.5, 3.0)}
@@ -75,13 +82,17 @@ class DualClip(Mechanism):
 
 
 class OffPolicyMask(Mechanism):
-    """Leave out sequences with negative advantage that drifted too far from the policy that wrote them (DeepSeek-V3.2)."""
+    """Leave out sequences with negative advantage that drifted too far from the policy that wrote them
+    (DeepSeek-V3.2).
+    """
 
     threshold: float = 0.5
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"threshold": (0.02, 0.1, 0.5)}
 
     def weights(self, m: Minibatch, per_token: Tensor, inner: Inner) -> Tensor:
-        drift = ((m.old_logp - m.logp.detach()) * m.mask).sum(1, keepdim=True) / m.mask.sum(1, keepdim=True).clamp(min=1.0)
+        drift = ((m.old_logp - m.logp.detach()) * m.mask).sum(1, keepdim=True) / m.mask.sum(1, keepdim=True).clamp(
+            min=1.0
+        )
         return inner(per_token) * ((m.advantages >= 0) | (drift <= self.threshold)).to(per_token.dtype)
 
 
