@@ -1,6 +1,6 @@
 """Rank library algorithms on the tiny profile by real trainings, over seeds: the source of docs/profiles.md.
 
-    python -m benchmarks.tiny_ranking run OUT.jsonl [--seeds 8] [--only NAME ...] [--workers 2] [--set train.beta=0.1 ...]
+    python -m benchmarks.tiny_ranking run OUT.jsonl [--seeds 8] [--only NAME ...] [--workers 2] [--set train.beta=0.1]
     python -m benchmarks.tiny_ranking table OUT.jsonl
 
 Resumable: a line a training, those that are there are not repeated. Uses the engine's own launcher, grader and scorer.
@@ -160,7 +160,8 @@ def table(out: Path) -> str:
                 by.setdefault(r["name"], []).append(r)
         root = [r["overall"] for r in by.get(ROOT, [])]
         noise = statistics.stdev(root) if len(root) > 1 else float("nan")
-        columns = "algorithm seeds Overall std minus-root noise-stds Welch-p reward correct length train-s".split()
+        columns = ["algorithm", "seeds", "Overall", "std", "minus root", "noise-stds", "Welch p"]
+        columns += ["reward", "correct", "length", "train s"]
         text += f"\nChanges to the profile: {label}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
         for name, found in sorted(by.items(), key=lambda x: -statistics.mean(r["overall"] for r in x[1])):
             scores = [r["overall"] for r in found]
@@ -175,7 +176,8 @@ def table(out: Path) -> str:
             seconds = statistics.mean(r["train_seconds"] for r in found)
             text += (
                 f"| {name} | {len(scores)} | {statistics.mean(scores):.2f} | {spread:.2f} "
-                f"| {gain:+.2f} | {gain / noise:+.1f} | {p:.3g} | {last[0]:.2f} | {100 * last[1]:.0f} % | {last[2]:.1f} | {seconds:.0f} |\n"
+                f"| {gain:+.2f} | {gain / noise:+.1f} | {p:.3g} | {last[0]:.2f} | {100 * last[1]:.0f} % "
+                f"| {last[2]:.1f} | {seconds:.0f} |\n"
             )
     return text
 

@@ -95,6 +95,17 @@ def read_mechanisms(source: str, module: str = "candidate") -> dict[str, Entry]:
     return {node.name: _entry(node, source, module) for node in classes if is_mechanism(node)}
 
 
+def own_mechanisms(source: str) -> dict[str, Entry]:
+    """The mechanisms of a file that the library does not have, or has under that name in another form.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    library = catalogue()
+    found = read_mechanisms(source)
+    return {n: e for n, e in found.items() if n not in library or _form(e) != _form(library[n])}
+
+
 def is_mechanism(node: ast.ClassDef) -> bool:
     """Whether a class names `Mechanism` among its bases."""
     return any(getattr(base, "id", getattr(base, "attr", None)) == "Mechanism" for base in node.bases)
@@ -186,6 +197,14 @@ def _source(node: ast.ClassDef, source: str) -> str:
     kept = [lines[i - 1] for i in range(first, (node.end_lineno or first) + 1) if i not in cut]
     single = [line for i, line in enumerate(kept) if line.strip() or (i and kept[i - 1].strip())]
     return "\n".join(single)
+
+
+def _form(entry: Entry) -> str:
+    """The class without its docstring and layout."""
+    node = ast.parse(entry.source).body[0]
+    assert isinstance(node, ast.ClassDef)
+    documented = ast.get_docstring(node) is not None
+    return ast.dump(ast.Module(body=node.body[documented:], type_ignores=[]))
 
 
 def _spelled(value: Param) -> str:

@@ -28,17 +28,14 @@ def render(
         name: the algorithm's name.
         hypothesis: its docstring.
         mechanisms: in the order of the tuple.
-        own: sources of algorithm files, by name of a mechanism that is not in the library but in there.
+        own: source of the algorithm file to take a mechanism from, by its name, where that is not the library.
 
     Raises:
         PoiseError: a mechanism that is nowhere, or two different helpers of one name.
     """
     parts = _Parts()
     for choice in mechanisms:
-        source = (own or {}).get(choice.name) if choice.name not in catalogue() else _library(choice.name)
-        if source is None:
-            raise PoiseError(f"there is no mechanism {choice.name} in the library")
-        parts.take(choice.name, _module(source))
+        parts.take(choice.name, _module((own or {}).get(choice.name) or _library(choice.name)))
     parts.imported.setdefault("engine.contract", set()).add("Algorithm")
     safe = "".join(c if c.isprintable() else " " for c in f"{name}: {hypothesis}")
     doc = "\n".join(textwrap.wrap(safe.replace("\\", "/").replace('"', "'"), WIDTH - 4))
@@ -74,6 +71,8 @@ class _Parts:
         if (name, module) in self.taken:
             return
         self.taken.add((name, module))
+        if "annotations" in module.imports:
+            self.imported.setdefault("__future__", set()).add("annotations")
         for used in sorted(uses - {name}):
             if used in module.imports:
                 where, what = module.imports[used]
@@ -114,6 +113,8 @@ def _names(node: ast.AST) -> frozenset[str]:
 
 @cache
 def _library(mechanism: str) -> str:
+    if mechanism not in catalogue():
+        raise PoiseError(f"there is no mechanism {mechanism} in the library")
     return (LIBRARY / f"{catalogue()[mechanism].module}.py").read_text(encoding="utf-8")
 
 

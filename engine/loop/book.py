@@ -1,4 +1,4 @@
-"""The engine's books: every document in memory, every change of one written together with the event that tells of it."""
+"""The engine's books: every document in memory, every change written together with the event that tells of it."""
 
 from __future__ import annotations
 

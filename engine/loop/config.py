@@ -98,7 +98,7 @@ def write_config(folder: RunFolder, config: RunConfig) -> None:
 
 
 def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
-    """What a job of this kind may use, see `engine.process.limits.Limits`; on a GPU the address space is not limited."""
+    """What a job of this kind may use, see `engine.process.limits.Limits`; address space is unlimited on a GPU."""
     limits = profile["limits"]
     return {
         "wall_seconds": limits[f"{kind}_seconds"],

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.algorithms.catalogue import MechanismChoice, conflicts, key_of, read_mechanisms
+from engine.algorithms.catalogue import MechanismChoice, catalogue, conflicts, key_of, own_mechanisms, read_mechanisms
 from engine.algorithms.loader import MAX_SOURCE, lint
 from engine.search.text import clean, one_line
 
@@ -77,6 +77,10 @@ def read_answer(text: str) -> Answer:
     if problems:
         raise BadAnswer(problems)
     name, mechanisms = read_algorithm(code)
+    own = own_mechanisms(code)
+    # The archive's evidence goes by name: a name must stand for one thing.
+    if own.keys() & catalogue().keys():
+        raise BadAnswer([f"{n} is not the library's {n}: rename it" for n in own.keys() & catalogue().keys()])
     return Answer(name, one_line(wire.hypothesis, LONGEST_HYPOTHESIS), code, mechanisms)
 
 

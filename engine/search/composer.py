@@ -20,7 +20,7 @@ from engine.algorithms.catalogue import (
     catalogue,
     conflicts,
     key_of,
-    read_mechanisms,
+    own_mechanisms,
 )
 from engine.algorithms.render import render
 from engine.errors import PoiseError
@@ -73,7 +73,8 @@ class Situation:
     """Sets of mechanisms in which verification found one that does nothing."""
     directive: str
     suggestion: str
-    code: str
+    own: dict[str, str]
+    """The parent's file, by name of each mechanism that only it has."""
 
 
 def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
@@ -105,8 +106,7 @@ def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
         move.donor,
         _because(now, [c.name for c in added]),
     )
-    own = {m.name: now.code for m in move.mechanisms if m.name not in catalogue()}
-    return {"name": name, "hypothesis": text, "code": render(name, text, move.mechanisms, own)}
+    return {"name": name, "hypothesis": text, "code": render(name, text, move.mechanisms, now.own)}
 
 
 def _read(block: Mapping[str, Any]) -> Situation:
@@ -125,17 +125,17 @@ def _read(block: Mapping[str, Any]) -> Situation:
         )
         parent = next(c for c in candidates if c.id == block["parent"])
         code = block.get("code") or ""
-        pool = {**(read_mechanisms(code) if code else {}), **catalogue()}
+        own = own_mechanisms(code)
         return Situation(
             parent=parent,
             candidates=candidates,
             tried={**block["tried"], **{c.key: c.name for c in candidates}},
             gains=mechanism_gains(candidates),
-            pool=pool,
+            pool={**catalogue(), **own},
+            own=dict.fromkeys(own, code),
             inert=[frozenset(m.key for m in c.mechanisms) for c in candidates if "inert" in (c.cause or "")],
             directive=str(block.get("directive") or "").lower(),
             suggestion=str(block.get("suggestion") or ""),
-            code=code,
         )
     except (KeyError, TypeError, ValueError, StopIteration, SyntaxError) as e:
         raise PoiseError(f"the prompt's evidence block cannot be read: {type(e).__name__} {e}") from None

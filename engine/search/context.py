@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.algorithms.catalogue import catalogue, stages
+from engine.algorithms.catalogue import catalogue, own_mechanisms, stages
 from engine.algorithms.render import render
 from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
@@ -87,12 +87,12 @@ def evidence_block(request: Request, room: int = LONGEST) -> dict[str, Any]:
         left out from the oldest on, the parent's ancestors last; `tried` has the mechanisms of these.
     """
     parent = next(c for c in request.candidates if c.id == request.parent)
-    foreign = any(m.name not in catalogue() for m in parent.mechanisms)
+    carried = len(request.parent_code) <= CODE and own_mechanisms(request.parent_code)
     block: dict[str, Any] = {
         "parent": parent.id,
         "directive": quoted(request.directive, DIRECTIVE) if request.directive else None,
         "suggestion": quoted(suggestion_of(parent.reflection), 600) or None,
-        "code": request.parent_code if foreign and len(request.parent_code) <= CODE else None,
+        "code": request.parent_code if carried else None,
     }
     room -= len(json.dumps(block))
     rows = {c.id: _row(c) for c in request.candidates}
@@ -198,7 +198,7 @@ reason, so that the result teaches something.
 # The contract
 {contract_brief()}
 
-# Known mechanisms (copy, change or combine them, or invent others)
+# Known mechanisms (combine or change them, or invent others; a changed one needs a name of its own)
 {literature()}
 
 # Your answer

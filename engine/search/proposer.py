@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.algorithms.catalogue import MechanismChoice
+from engine.algorithms.catalogue import MechanismChoice, catalogue
 from engine.errors import PoiseError
 from engine.search.answers import Answer, BadAnswer, ProposalAnswer, read_answer, with_name
 from engine.search.context import Request, proposal_messages, repair_messages
@@ -106,7 +106,9 @@ async def propose(
 
 
 def _new(answer: Answer, tried: dict[str, str]) -> list[str]:
-    same = tried.get(answer.key)
+    # A mechanism of the model's own may have changed under its name: only its behaviour can tell.
+    known = all(m.name in catalogue() for m in answer.mechanisms)
+    same = tried.get(answer.key) if known else None
     return [] if same is None else [f"{same} has exactly these mechanisms already: change something"]
 
 

@@ -54,8 +54,7 @@ class LengthWeightedBaseline(Mechanism):
 
 
 class MeanScale(Mechanism):
-    """Divide by the group's pass rate instead of its std, so that rare successes weigh 1/p (MaxRL, arXiv 2602.02710).
-    """
+    """Divide by the group's pass rate, not its std, so that rare successes weigh 1/p (MaxRL, arXiv 2602.02710)."""
 
     p_min: float = 0.125
     tunable: ClassVar[dict[str, tuple[float, ...]]] = {"p_min": (0.0625, 0.125, 0.25, 0.5)}
