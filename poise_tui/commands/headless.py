@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import shorten
 from types import FrameType
 from typing import Any
 
@@ -51,7 +52,7 @@ class Progress:
             case "candidate.created":
                 self._names[str(node)] = clean(data["name"])
                 if data["parent"] is not None:
-                    hypothesis = clean(data["proposal"]["hypothesis"])
+                    hypothesis = shorten(clean(data["proposal"]["hypothesis"]), 100, placeholder=" ...")
                     yield f"{self._node(node)}, from {data['parent']}: {hypothesis}"
             case "candidate.updated" if data.get("overall") is not None:
                 self._overall[str(node)] = data["overall"]
@@ -123,7 +124,7 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
         PoiseError: the engine died.
     """
     reader, progress = EventReader(folder.events), Progress()
-    status, asked = "running", 0
+    status, asked, stopping = "running", 0, False
     while True:
         alive = folder.engine() is not None
         for event in reader.read():
@@ -136,9 +137,10 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
         if signals.count > asked:
             asked = signals.count
             if asked > 1:
-                print(f"{folder.id} goes on without us: `poise attach {folder.id}` or `poise stop {folder.id}`")
+                left = "is stopping by itself" if stopping else "goes on without us"
+                print(f"{folder.id} {left}: `poise status {folder.id}` tells how far it is", flush=True)
                 return Exit.ERROR
-            _ask_to_stop(folder)
+            stopping = _ask_to_stop(folder)
         time.sleep(POLL_SECONDS)
     if handle is not None:
         handle.process.wait()
@@ -149,9 +151,12 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
     )
 
 
-def _ask_to_stop(folder: RunFolder) -> None:
+def _ask_to_stop(folder: RunFolder) -> bool:
+    """Whether the engine has accepted to stop."""
     try:
         Connection(folder).send("stop")
-        print("stopping: trainings are checkpointed first (once more: leave the engine running)", flush=True)
+        print("stopping: trainings are checkpointed first (once more: do not wait for it)", flush=True)
+        return True
     except PoiseError as error:
         print(f"cannot stop it: {error} (once more: leave the engine running)", flush=True)
+        return False

@@ -1,5 +1,7 @@
 """Headless progress: a line for what matters, in order, to the end of the run."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from engine.archive.events import Event
 from engine.archive.folder import RunFolder
 from engine.archive.store import Archive
 from engine.errors import Exit, PoiseError
+from engine.process.lock import RunLock
 from poise_tui.commands.headless import Progress, Signals, follow
 from tests.cli.conftest import CANDIDATE, write_run
 
@@ -86,3 +89,16 @@ def test_an_engine_that_died_is_said_with_what_to_do(runs: Path) -> None:
     with pytest.raises(PoiseError, match=r"the engine of mine died .*`poise resume mine` takes it up") as caught:
         follow(folder, Signals())
     assert caught.value.code == Exit.ERROR
+
+
+def test_a_second_signal_leaves_the_engine_running_and_says_so(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder(write_run(runs, "mine", status="running"))
+    lock = RunLock.acquire(folder.lock, socket="/nowhere")  # this process stands for an engine that hangs
+    signals = Signals()
+    with signals.watching():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert follow(folder, signals) == Exit.ERROR
+    lock.release()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "mine goes on without us: `poise status mine` tells how far it is"
