@@ -75,6 +75,9 @@ def test_a_hangup_ends_the_client_only_and_the_run_can_be_steered_from_elsewhere
     engine = RunFolder(runs / "mine").engine()
     assert engine is not None
     assert poise("status").stdout.startswith(f"mine: running, engine {engine.identity.pid} on ")
+    alone = poise()
+    assert (alone.returncode, alone.stdout) == (4, "")
+    assert alone.stderr.startswith("poise: mine is going on already")
     assert poise("pause").stdout == "mine: pausing the run\n"
     assert poise("status").stdout.startswith("mine: paused, ")
     assert poise("pin", "c000").stdout == "mine: pinned c000\n"
