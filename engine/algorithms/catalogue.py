@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -58,6 +59,14 @@ class Entry:
     """Every name the class mentions."""
     module: str
 
+    @cached_property
+    def form(self) -> str:
+        """Equal for classes that are equal but for docstring and layout."""
+        node = ast.parse(self.source).body[0]
+        assert isinstance(node, ast.ClassDef)
+        documented = ast.get_docstring(node) is not None
+        return ast.dump(ast.Module(body=node.body[documented:], type_ignores=[]))
+
     def choice(self, **params: Param) -> MechanismChoice:
         """This mechanism with its defaults, but for the constants given."""
         return MechanismChoice(self.name, {**self.params, **params})
@@ -98,12 +107,14 @@ def read_mechanisms(source: str, module: str = "candidate") -> dict[str, Entry]:
 def own_mechanisms(source: str) -> dict[str, Entry]:
     """The mechanisms of a file that the library does not have, or has under that name in another form.
 
-    Raises:
-        SyntaxError: it is no Python.
+    A file that is no Python has none.
     """
     library = catalogue()
-    found = read_mechanisms(source)
-    return {n: e for n, e in found.items() if n not in library or _form(e) != _form(library[n])}
+    try:
+        found = read_mechanisms(source)
+    except (SyntaxError, ValueError):
+        return {}
+    return {n: e for n, e in found.items() if n not in library or e.form != library[n].form}
 
 
 def is_mechanism(node: ast.ClassDef) -> bool:
@@ -114,6 +125,11 @@ def is_mechanism(node: ast.ClassDef) -> bool:
 def key_of(mechanisms: Iterable[MechanismChoice]) -> str:
     """One spelling for equal sets of mechanisms, whatever their order; empty for GRPO."""
     return "+".join(sorted(choice.key for choice in mechanisms))
+
+
+def digest_of(mechanisms: Iterable[MechanismChoice]) -> str:
+    """`key_of` in ten hexadecimal digits."""
+    return hashlib.sha256(key_of(mechanisms).encode()).hexdigest()[:10]
 
 
 def conflicts(entries: Sequence[Entry]) -> list[str]:
@@ -197,14 +213,6 @@ def _source(node: ast.ClassDef, source: str) -> str:
     kept = [lines[i - 1] for i in range(first, (node.end_lineno or first) + 1) if i not in cut]
     single = [line for i, line in enumerate(kept) if line.strip() or (i and kept[i - 1].strip())]
     return "\n".join(single)
-
-
-def _form(entry: Entry) -> str:
-    """The class without its docstring and layout."""
-    node = ast.parse(entry.source).body[0]
-    assert isinstance(node, ast.ClassDef)
-    documented = ast.get_docstring(node) is not None
-    return ast.dump(ast.Module(body=node.body[documented:], type_ignores=[]))
 
 
 def _spelled(value: Param) -> str:

@@ -60,9 +60,7 @@ def reflect(case: Case) -> str:
     return _markdown(f"# {c.name} ({c.id})", sections)
 
 
-async def write_reflection(
-    case: Case, *, model: str, seed: int, ledger: Ledger, timeout: float = 120.0
-) -> Reflection:
+async def write_reflection(case: Case, *, model: str, seed: int, ledger: Ledger, timeout: float = 120.0) -> Reflection:
     """The reflection by `model`, or by rules when that is the composer, fails, or may cost no more."""
     text = reflect(case)
     if model.startswith("poise/"):
@@ -174,9 +172,7 @@ def _reading(case: Case, found: Sequence[Symptom]) -> str:
             entry = catalogue().get(choice.name)
             stages = f" at {' and '.join(entry.stages)}" if entry else ""
             lines.append(f"- new here: {choice.key}{stages}")
-        lines += [f"- gone: {choice.key}" for choice in removed] + [
-            f"- other constants: {m.key}" for m in tuned
-        ]
+        lines += [f"- gone: {choice.key}" for choice in removed] + [f"- other constants: {m.key}" for m in tuned]
     if curves is not None:
         lines += [f"- {s.name} ({s.figures(curves)}): {s.meaning}" for s in found]
         lines += [f"- {line}" for line in _against_parent(curves, case.parent_curves)]
@@ -195,9 +191,7 @@ def _against_parent(curves: Curves, before: Curves | None) -> list[str]:
         scale = max(abs(other.start), abs(other.end), 1e-6)
         if abs(trend.end - other.end) > 0.25 * scale and abs(trend.end - other.end) > 0.01:
             word = "higher" if trend.end > other.end else "lower"
-            lines.append(
-                f"{plain(name)} ended {word} than the parent's: {trend.end:.3g} against {other.end:.3g}"
-            )
+            lines.append(f"{plain(name)} ended {word} than the parent's: {trend.end:.3g} against {other.end:.3g}")
     return lines
 
 
@@ -254,9 +248,7 @@ def _prose(text: str, limit: int) -> str:
 
 
 def _fallen_back(text: str, model: str, why: str) -> str:
-    return clean(
-        f"{text.rstrip()}\n\n*Written by rules: {model} gave no usable reflection ({one_line(why, 200)}).*\n"
-    )
+    return clean(f"{text.rstrip()}\n\n*Written by rules: {model} gave no usable reflection ({one_line(why, 200)}).*\n")
 
 
 def _markdown(title: str, sections: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.algorithms.catalogue import MechanismChoice, catalogue, conflicts, key_of, own_mechanisms, read_mechanisms
+from engine.algorithms.catalogue import MechanismChoice, conflicts, key_of, read_mechanisms
 from engine.algorithms.loader import MAX_SOURCE, lint
 from engine.search.text import clean, one_line
 
@@ -77,10 +77,6 @@ def read_answer(text: str) -> Answer:
     if problems:
         raise BadAnswer(problems)
     name, mechanisms = read_algorithm(code)
-    own = own_mechanisms(code)
-    # The archive's evidence goes by name: a name must stand for one thing.
-    if own.keys() & catalogue().keys():
-        raise BadAnswer([f"{n} is not the library's {n}: rename it" for n in own.keys() & catalogue().keys()])
     return Answer(name, one_line(wire.hypothesis, LONGEST_HYPOTHESIS), code, mechanisms)
 
 
@@ -97,9 +93,7 @@ def read_model(text: str, model: type[Wire]) -> Wire:
         try:
             return model.model_validate(candidate)
         except ValidationError as e:
-            error = "; ".join(
-                f"{'.'.join(map(str, p['loc'])) or 'answer'}: {p['msg']}" for p in e.errors()[:5]
-            )
+            error = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'answer'}: {p['msg']}" for p in e.errors()[:5])
             break
     raise BadAnswer([one_line(error)])
 
@@ -116,21 +110,16 @@ def read_algorithm(code: str) -> tuple[str, tuple[MechanismChoice, ...]]:
         raise BadAnswer(["`algorithm` must be assigned a call of Algorithm(name=..., mechanisms=(...))"])
     given = {k.arg: k.value for k in call.keywords}
     name_node, tuple_node = (
-        given.get(k) or (call.args[i] if len(call.args) > i else None)
-        for i, k in enumerate(("name", "mechanisms"))
+        given.get(k) or (call.args[i] if len(call.args) > i else None) for i, k in enumerate(("name", "mechanisms"))
     )
     problems = []
     name = name_node.value if isinstance(name_node, ast.Constant) and isinstance(name_node.value, str) else ""
     if not NAME.fullmatch(name):
-        problems.append(
-            "Algorithm's name must be a string of at most 48 letters, digits and . _ + -, a letter first"
-        )
+        problems.append("Algorithm's name must be a string of at most 48 letters, digits and . _ + -, a letter first")
     entries = read_mechanisms(code)
     choices: list[MechanismChoice] = []
     if not isinstance(tuple_node, (ast.Tuple, ast.List)) or not tuple_node.elts:
-        problems.append(
-            "mechanisms must be written out as a tuple of calls, at least one: (Class(constant=0.1), ...)"
-        )
+        problems.append("mechanisms must be written out as a tuple of calls, at least one: (Class(constant=0.1), ...)")
     else:
         for element in tuple_node.elts:
             choice = _choice(element, {n: list(e.params) for n, e in entries.items()})

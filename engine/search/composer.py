@@ -10,26 +10,23 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.algorithms.catalogue import (
     Entry,
     MechanismChoice,
     catalogue,
-    conflicts,
-    key_of,
+    digest_of,
     own_mechanisms,
 )
 from engine.algorithms.render import render
 from engine.errors import PoiseError
-from engine.search.evidence import Evidence, lineage
+from engine.search.evidence import Evidence
 from engine.search.gains import FAILURE_COST, Gain, changes, mechanism_gains
+from engine.search.moves import MAKERS, Move, Situation, legal
 from engine.search.wording import algorithm_name, hypothesis
 
-MOST = 5
-"""Mechanisms in one algorithm: it should fit on a screen."""
 TEMPERATURE = 0.7
 """Points of rating that make a change e times likelier."""
 WANDER = 50
@@ -46,35 +43,6 @@ TOPICS: tuple[tuple[str, str], ...] = (
     (r"accura|correct", r"correct"),
 )
 """What a directive asks for and how docs speak of it."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """One change of the parent."""
-
-    kind: str
-    mechanisms: tuple[MechanismChoice, ...]
-    donor: str | None = None
-    """Name of the candidate it crosses over with."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """The evidence block of a prompt, read."""
-
-    parent: Evidence
-    candidates: tuple[Evidence, ...]
-    tried: Mapping[str, str]
-    """Key of each set of mechanisms that was proposed -> the algorithm's name."""
-    gains: dict[str, Gain]
-    pool: dict[str, Entry]
-    """The library, and the parent's own mechanisms."""
-    inert: Sequence[frozenset[str]]
-    """Sets of mechanisms in which verification found one that does nothing."""
-    directive: str
-    suggestion: str
-    own: dict[str, str]
-    """The parent's file, by name of each mechanism that only it has."""
 
 
 def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
@@ -95,7 +63,7 @@ def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
     move = _draw(now, rng)
     added, removed, tuned = changes(now.parent.mechanisms, move.mechanisms)
     before = {m.name: m for m in now.parent.mechanisms}
-    name = algorithm_name(move.mechanisms, set(now.tried.values()))
+    name = algorithm_name(move.mechanisms, {c.name for c in now.candidates})
     text = hypothesis(
         now.parent.name,
         now.parent.overall,
@@ -104,7 +72,7 @@ def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
         [(before[c.name], c) for c in tuned],
         now.gains,
         move.donor,
-        _because(now, [c.name for c in added]),
+        any(now.asked[c.name] > 0 for c in added),
     )
     return {"name": name, "hypothesis": text, "code": render(name, text, move.mechanisms, now.own)}
 
@@ -126,16 +94,17 @@ def _read(block: Mapping[str, Any]) -> Situation:
         parent = next(c for c in candidates if c.id == block["parent"])
         code = block.get("code") or ""
         own = own_mechanisms(code)
+        pool = {**catalogue(), **own}
+        directive, suggestion = (str(block.get(key) or "") for key in ("directive", "suggestion"))
         return Situation(
             parent=parent,
             candidates=candidates,
-            tried={**block["tried"], **{c.key: c.name for c in candidates}},
+            tried=frozenset(block["tried"]) | {digest_of(c.mechanisms) for c in candidates},
             gains=mechanism_gains(candidates),
-            pool={**catalogue(), **own},
+            pool=pool,
             own=dict.fromkeys(own, code),
             inert=[frozenset(m.key for m in c.mechanisms) for c in candidates if "inert" in (c.cause or "")],
-            directive=str(block.get("directive") or "").lower(),
-            suggestion=str(block.get("suggestion") or ""),
+            asked={e.name: _asked(e, directive, suggestion) for e in pool.values()},
         )
     except (KeyError, TypeError, ValueError, StopIteration, SyntaxError) as e:
         raise PoiseError(f"the prompt's evidence block cannot be read: {type(e).__name__} {e}") from None
@@ -146,8 +115,8 @@ def _draw(now: Situation, rng: random.Random) -> Move:
     while kinds:
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         del kinds[kind]
-        moves = [m for m in _MAKERS[kind](now) if key_of(m.mechanisms) not in now.tried]
-        moves = [m for m in moves if _legal(now, m.mechanisms)]
+        moves = [m for m in MAKERS[kind](now) if digest_of(m.mechanisms) not in now.tried]
+        moves = [m for m in moves if legal(now, m.mechanisms)]
         if moves:
             return _softmax(moves, [_rating(now, m) for m in moves], rng)
     return _wander(now, rng)
@@ -157,93 +126,14 @@ def _wander(now: Situation, rng: random.Random) -> Move:
     """Every single step was tried: walk further from the parent."""
     at = now.parent.mechanisms
     for _ in range(WANDER):
-        moves = [m for kind in ("add", "tune", "swap", "remove") for m in _MAKERS[kind](now, at)]
-        steps = [m.mechanisms for m in moves if _legal(now, m.mechanisms)]
+        moves = [m for kind in ("add", "tune", "swap", "remove") for m in MAKERS[kind](now, at)]
+        steps = [m.mechanisms for m in moves if legal(now, m.mechanisms)]
         if not steps:
             break
         at = rng.choice(steps)
-        if key_of(at) not in now.tried:
+        if digest_of(at) not in now.tried:
             return Move("wander", at)
     raise PoiseError(f"everything within reach of {now.parent.name} was tried: choose another parent")
-
-
-def _legal(now: Situation, mechanisms: Sequence[MechanismChoice]) -> bool:
-    if not 0 < len(mechanisms) <= MOST or any(m.name not in now.pool for m in mechanisms):
-        return False
-    keys = {m.key for m in mechanisms}
-    return not (any(inert <= keys for inert in now.inert) or conflicts([now.pool[m.name] for m in mechanisms]))
-
-
-def _variants(entry: Entry) -> Iterator[MechanismChoice]:
-    """The mechanism with its defaults, then with each other value of one constant."""
-    yield entry.choice()
-    for name, values in entry.tunable.items():
-        yield from (entry.choice(**{name: v}) for v in values if v != entry.params[name])
-
-
-def _add(now: Situation, at: Sequence[MechanismChoice] | None = None) -> Iterator[Move]:
-    base = tuple(now.parent.mechanisms if at is None else at)
-    have = {m.name for m in base}
-    for entry in now.pool.values():
-        if entry.name not in have:
-            yield from (Move("add", (*base, choice)) for choice in _variants(entry))
-
-
-def _pair(now: Situation) -> Iterator[Move]:
-    """Two mechanisms at once that act on different stages: a bundle, as POISE's AV-GRPO was."""
-    base, have = now.parent.mechanisms, {m.name for m in now.parent.mechanisms}
-    new = [entry for entry in now.pool.values() if entry.name not in have]
-    for i, a in enumerate(new):
-        for b in new[i + 1 :]:
-            if not set(a.stages) & set(b.stages):
-                yield Move("pair", (*base, a.choice(), b.choice()))
-
-
-def _cross(now: Situation) -> Iterator[Move]:
-    """What another lineage has and the parent has not, one mechanism or all of it."""
-    base, have = now.parent.mechanisms, {m.name for m in now.parent.mechanisms}
-    family = set(lineage(now.candidates, now.parent.id))
-    for donor in now.candidates:
-        if donor.scored and donor.id not in family:
-            foreign = tuple(m for m in donor.mechanisms if m.name not in have)
-            for gift in [(m,) for m in foreign] + ([foreign] if len(foreign) > 1 else []):
-                yield Move("cross", (*base, *gift), donor.name)
-
-
-def _tune(now: Situation, at: Sequence[MechanismChoice] | None = None) -> Iterator[Move]:
-    base = tuple(now.parent.mechanisms if at is None else at)
-    for i, m in enumerate(base):
-        for name, values in now.pool[m.name].tunable.items() if m.name in now.pool else ():
-            for value in values:
-                if value != m.params.get(name):
-                    changed = MechanismChoice(m.name, {**m.params, name: value})
-                    yield Move("tune", (*base[:i], changed, *base[i + 1 :]))
-
-
-def _swap(now: Situation, at: Sequence[MechanismChoice] | None = None) -> Iterator[Move]:
-    """Another mechanism of a stage in the place of one that hooks it."""
-    base = tuple(now.parent.mechanisms if at is None else at)
-    have = {m.name for m in base}
-    for i, m in enumerate(base):
-        mine = set(now.pool[m.name].stages) if m.name in now.pool else set()
-        for entry in now.pool.values():
-            if entry.name not in have and mine & set(entry.stages):
-                yield Move("swap", (*base[:i], entry.choice(), *base[i + 1 :]))
-
-
-def _remove(now: Situation, at: Sequence[MechanismChoice] | None = None) -> Iterator[Move]:
-    base = tuple(now.parent.mechanisms if at is None else at)
-    yield from (Move("remove", base[:i] + base[i + 1 :]) for i in range(len(base)))
-
-
-_MAKERS: dict[str, Callable[..., Iterator[Move]]] = {
-    "add": _add,
-    "pair": _pair,
-    "cross": _cross,
-    "tune": _tune,
-    "swap": _swap,
-    "remove": _remove,
-}
 
 
 def _rating(now: Situation, move: Move) -> float:
@@ -254,7 +144,7 @@ def _rating(now: Situation, move: Move) -> float:
         record = now.gains.get(choice.name, Gain())
         specific = now.gains.get(choice.key)
         rating += specific.shrunk if specific else record.shrunk
-        rating += 1 / math.sqrt(1 + record.seen) + _asked(now, now.pool[choice.name])
+        rating += 1 / math.sqrt(1 + record.seen) + now.asked[choice.name]
     for choice in removed:
         rating -= now.gains.get(choice.name, Gain()).shrunk
     for choice in tuned:
@@ -263,24 +153,16 @@ def _rating(now: Situation, move: Move) -> float:
     return rating / math.sqrt(max(len(added) + len(removed) + len(tuned), 1))
 
 
-def _asked(now: Situation, entry: Entry) -> float:
-    bonus = 1.5 if re.search(rf"\b{entry.name}\b", now.suggestion) else 0.0
-    doc = entry.doc.lower()
+def _asked(entry: Entry, directive: str, suggestion: str) -> float:
+    bonus = 1.5 if re.search(rf"\b{entry.name}\b", suggestion) else 0.0
+    doc, directive = entry.doc.lower(), directive.lower()
     name = rf"\b{entry.name.lower()}\b"
-    if re.search(name, now.directive):
-        unwanted = re.search(rf"\b(no|not|avoid|without|except)\b[^.;]*{name}", now.directive)
+    if re.search(name, directive):
+        unwanted = re.search(rf"\b(no|not|avoid|without|except)\b[^.;]*{name}", directive)
         bonus += -2 * FAILURE_COST if unwanted else FAILURE_COST
-    elif any(re.search(wish, now.directive) and re.search(words, doc) for wish, words in TOPICS):
+    elif any(re.search(wish, directive) and re.search(words, doc) for wish, words in TOPICS):
         bonus += 1.0
     return bonus
-
-
-def _because(now: Situation, added: Sequence[str]) -> str | None:
-    if any(re.search(rf"\b{name}\b", now.suggestion) for name in added):
-        return f"The reflection on {now.parent.name} asks for it."
-    if now.directive and any(_asked(now, now.pool[name]) > 0 for name in added):
-        return "It follows the directive."
-    return None
 
 
 def _softmax(moves: Sequence[Move], ratings: Sequence[float], rng: random.Random) -> Move:

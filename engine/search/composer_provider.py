@@ -9,6 +9,7 @@ import litellm
 from litellm import ModelResponse, Usage
 from litellm.llms.custom_llm import CustomLLM, CustomLLMError
 
+from engine.algorithms.catalogue import digest_of
 from engine.errors import PoiseError
 from engine.search.answers import BadAnswer, read_answer
 from engine.search.composer import compose
@@ -46,14 +47,14 @@ def answer(messages: list[dict[str, str]], seed: int) -> dict[str, str]:
     blocks = [b for m in messages if m["role"] == "user" and (b := read_block(m["content"])) is not None]
     if not blocks:
         raise PoiseError("poise/composer found no evidence block in the prompt")
-    tried = dict(blocks[-1]["tried"])
+    tried = list(blocks[-1]["tried"])
     for message in messages:
         if message["role"] == "assistant":
             try:
                 refused = read_answer(message["content"])
             except BadAnswer:
                 continue
-            tried[refused.key] = refused.name
+            tried.append(digest_of(refused.mechanisms))
     return compose({**blocks[-1], "tried": tried}, seed)
 
 

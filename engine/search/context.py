@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.algorithms.catalogue import catalogue, own_mechanisms, stages
+from engine.algorithms.catalogue import catalogue, digest_of, own_mechanisms, stages
 from engine.algorithms.render import render
 from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
@@ -64,7 +64,7 @@ def proposal_messages(request: Request, seed: int) -> list[Message]:
     block = json.dumps(evidence_block(request, room), separators=(",", ":"))
     user = (
         f"{prose}\n\n# The archive\nEvery candidate with its parent, status, Overall and mechanisms. "
-        "None of these sets of mechanisms may be proposed again, nor those in `tried`.\n"
+        "None of these sets of mechanisms may be proposed again (`tried` has digests of older ones).\n"
         f"```json evidence\n{block}\n```\n\n"
         f"# Task\nPropose one algorithm that changes {parent.name} ({parent.id}) and should score a higher "
         "Overall. Answer with the JSON object only."
@@ -84,7 +84,7 @@ def evidence_block(request: Request, room: int = LONGEST) -> dict[str, Any]:
 
     Returns:
         `{"parent", "directive", "suggestion", "code", "candidates", "tried"}`. Candidates that do not fit are
-        left out from the oldest on, the parent's ancestors last; `tried` has the mechanisms of these.
+        left out from the oldest on, the parent's ancestors last; `tried` has the digests of their mechanisms.
     """
     parent = next(c for c in request.candidates if c.id == request.parent)
     carried = len(request.parent_code) <= CODE and own_mechanisms(request.parent_code)
@@ -94,17 +94,16 @@ def evidence_block(request: Request, room: int = LONGEST) -> dict[str, Any]:
         "suggestion": quoted(suggestion_of(parent.reflection), 600) or None,
         "code": request.parent_code if carried else None,
     }
-    room -= len(json.dumps(block))
+    room -= len(json.dumps(block)) + len('"candidates":[],"tried":[],')
     rows = {c.id: _row(c) for c in request.candidates}
     first = {*lineage(request.candidates, parent.id)}
     newest = [c.id for c in reversed(request.candidates)]
     order = [id for id in newest if id in first] + [id for id in newest if id not in first]
     shown = _fitting({id: rows[id] for id in order}, room * 2 // 3)
     room -= sum(len(json.dumps(rows[id])) + 1 for id in shown)
-    left_out = {c.key: c.name for c in reversed(request.candidates) if c.id not in shown}
-    kept = _fitting(left_out, room)
     block["candidates"] = [row for id, row in rows.items() if id in shown]
-    block["tried"] = {key: name for key, name in left_out.items() if key in kept}
+    left_out = [digest_of(c.mechanisms) for c in reversed(request.candidates) if c.id not in shown]
+    block["tried"] = left_out[: max(room, 0) // (len(digest_of([])) + 3)]
     return block
 
 
@@ -226,9 +225,7 @@ def _references_section(parent: Evidence, candidates: Sequence[Evidence], seed: 
     rows = []
     for tier, c in references(parent, candidates, seed):
         tasks = ", ".join(f"{task} {b.value:.1f}" for task, b in c.benchmarks.items())
-        rows.append(
-            f"- {tier}: {c.name} ({c.id}), Overall {c.overall:.2f} ({tasks}); {c.key or 'GRPO itself'}"
-        )
+        rows.append(f"- {tier}: {c.name} ({c.id}), Overall {c.overall:.2f} ({tasks}); {c.key or 'GRPO itself'}")
         if c.reflection:
             rows.append(f"  {quoted(one_line(c.reflection, 500), 500)}")
     return "# References\n" + "\n".join(rows) if rows else ""
@@ -241,9 +238,7 @@ def _gains_section(candidates: Sequence[Evidence]) -> str:
         for name, g in sorted(gains.items(), key=lambda item: (-item[1].shrunk, item[0]))
     ]
     return (
-        "# Gain over the parent by mechanism so far (points of Overall, noisy)\n" + "\n".join(rows[:40])
-        if rows
-        else ""
+        "# Gain over the parent by mechanism so far (points of Overall, noisy)\n" + "\n".join(rows[:40]) if rows else ""
     )
 
 

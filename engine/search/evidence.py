@@ -125,9 +125,7 @@ def fronts(candidates: Sequence[Evidence]) -> dict[str, int]:
     """Pareto front of each scored candidate over the tasks: 0 is undominated, 1 is so without front 0..."""
     tasks = sorted({task for c in candidates for task in c.benchmarks})
     left = {
-        c.id: [c.benchmarks[t].value if t in c.benchmarks else -math.inf for t in tasks]
-        for c in candidates
-        if c.scored
+        c.id: [c.benchmarks[t].value if t in c.benchmarks else -math.inf for t in tasks] for c in candidates if c.scored
     }
     found: dict[str, int] = {}
     front = 0

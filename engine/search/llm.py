@@ -219,9 +219,7 @@ def _price(litellm: Any, model: str) -> tuple[float, float]:
         return 0.0, 0.0
     try:
         million = 1_000_000
-        cost_in, cost_out = litellm.cost_per_token(
-            model=model, prompt_tokens=million, completion_tokens=million
-        )
+        cost_in, cost_out = litellm.cost_per_token(model=model, prompt_tokens=million, completion_tokens=million)
     except Exception:  # litellm raises a bare Exception for a model it does not know
         return PESSIMISTIC
     return cost_in / million, cost_out / million

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.algorithms.catalogue import MechanismChoice, catalogue
+from engine.algorithms.catalogue import MechanismChoice, catalogue, own_mechanisms
 from engine.errors import PoiseError
 from engine.search.answers import Answer, BadAnswer, ProposalAnswer, read_answer, with_name
 from engine.search.context import Request, proposal_messages, repair_messages
@@ -92,7 +92,7 @@ async def propose(
         spent += reply.usd
         try:
             answer = read_answer(reply.text)
-            problems = _new(answer, tried) or await _checked(answer, check)
+            problems = _misnamed(answer, request) or _repeated(answer, tried) or await _checked(answer, check)
         except BadAnswer as e:
             problems = e.problems
         if not problems:
@@ -100,12 +100,20 @@ async def propose(
             code = answer.code if name == answer.name else with_name(answer.code, name)
             return Proposal(name, answer.hypothesis, answer.mechanisms, code, made_by, attempt, spent)
         messages = repair_messages(messages, reply.text, problems)
-    return ProposalFailed(
-        f"{model} gave {tries} answers, none usable; the last: {problems[0]}", made_by, tries, spent
-    )
+    return ProposalFailed(f"{model} gave {tries} answers, none usable; the last: {problems[0]}", made_by, tries, spent)
 
 
-def _new(answer: Answer, tried: dict[str, str]) -> list[str]:
+def _misnamed(answer: Answer, request: Request) -> list[str]:
+    """The archive's evidence goes by name, so a name must stand for one thing."""
+    inherited = own_mechanisms(request.parent_code)
+    return [
+        f"{name} is not the library's {name}: give it a name of its own"
+        for name, entry in own_mechanisms(answer.code).items()
+        if name in catalogue() and not (name in inherited and inherited[name].form == entry.form)
+    ]
+
+
+def _repeated(answer: Answer, tried: dict[str, str]) -> list[str]:
     # A mechanism of the model's own may have changed under its name: only its behaviour can tell.
     known = all(m.name in catalogue() for m in answer.mechanisms)
     same = tried.get(answer.key) if known else None

@@ -9,9 +9,9 @@ import unicodedata
 _ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _SECRET = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|glpat|AKIA|AIza)[-_A-Za-z0-9]{12,}"
+    r"\b(?:(?:sk|pk|rk|xai|glpat)-|(?:gsk|hf|ghp|pk)_|AIza|AKIA)[-_A-Za-z0-9]{16,}"
     r"|(?<=earer )[-._~+/A-Za-z0-9]{8,}=*"
-    r"|(?i:(?<=api[-_]key[=:])|(?<=api[-_]key=\s))[^\s&\"',}]{8,}"
+    r"|(?i:(?<=api[-_]key[=:])|(?<=api[-_]key=\s))[^\s&\"',}\\]{8,}"
 )
 SHORTEST_SECRET = 8
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from engine.algorithms.catalogue import Entry, MechanismChoice
 from engine.search.gains import Gain
@@ -46,9 +46,9 @@ def hypothesis(
     added: Sequence[tuple[MechanismChoice, Entry]],
     removed: Sequence[str],
     tuned: Sequence[tuple[MechanismChoice, MechanismChoice]],
-    gains: dict[str, Gain],
+    gains: Mapping[str, Gain],
     donor: str | None,
-    because: str | None,
+    asked: bool,
 ) -> str:
     """What the change is, why it should work, what the archive knows of it, and what would refute it.
 
@@ -59,37 +59,33 @@ def hypothesis(
         tuned: (before, after) of those that get other constants.
         gains: the archive's record.
         donor: name of the other parent of a crossover.
-        because: the finding that asks for this change, if one does.
+        asked: whether the directive or the parent's reflection asks for this change.
     """
     sentences = []
     for choice, entry in added:
         source = f" from {donor}" if donor else ""
         stages = " and ".join(entry.stages)
         sentences.append(f"{choice.name}{source} is added to {parent} at {stages}: {idea(entry)}.")
-    sentences += [
-        f"{name} is taken out of {parent}, to see whether it carries its weight." for name in removed
-    ]
+    sentences += [f"{name} is taken out of {parent}, to see whether it carries its weight." for name in removed]
     for before, after in tuned:
         old, new = before.params, after.params
         moved = [f"{k} from {old.get(k)} to {v}" for k, v in new.items() if old.get(k) != v]
         sentences.append(f"{after.name} of {parent} gets {', '.join(moved)}.")
-    if because:
-        sentences.append(because)
+    if asked:
+        sentences.append(f"The directive or the reflection on {parent} asks for it.")
     sentences.append(_evidence([*(c.name for c, _ in added), *removed, *(a.key for _, a in tuned)], gains))
     goal = f"above {parent_overall:.1f}" if parent_overall is not None else "over its parent's"
     sentences.append(f"If this is right, Overall rises {goal}; if it does not, the change is no help here.")
     return " ".join(sentences)
 
 
-def _evidence(keys: Sequence[str], gains: dict[str, Gain]) -> str:
+def _evidence(keys: Sequence[str], gains: Mapping[str, Gain]) -> str:
     known = []
     for key in keys:
         gain = gains.get(key, Gain())
         if gain.trials:
             times = "once" if gain.trials == 1 else f"{gain.trials} times"
-            known.append(
-                f"{key} was tried {times}: {gain.mean:+.1f} points on average, {gain.shrunk:+.1f} shrunk"
-            )
+            known.append(f"{key} was tried {times}: {gain.mean:+.1f} points on average, {gain.shrunk:+.1f} shrunk")
         if gain.failures:
             known.append(f"{key} failed {'once' if gain.failures == 1 else f'{gain.failures} times'}")
     return f"So far {', '.join(known)}." if known else "The archive has no evidence on it yet."

@@ -1,0 +1,211 @@
+"""What the keyless proposer promises."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.algorithms.catalogue import catalogue, conflicts, key_of
+from engine.algorithms.loader import lint
+from engine.algorithms.render import render
+from engine.errors import PoiseError
+from engine.search.answers import read_algorithm
+from engine.search.composer import compose
+from engine.search.context import Request, evidence_block
+from engine.search.evidence import Evidence
+from engine.search.moves import MOST
+from tests.search.samples import ROOT, ROOT_CODE, archive, choice, scored
+
+ARCHIVES = {n: archive(1, n) for n in (0, 3, 12, 40)}
+
+
+def block(
+    candidates: list[Evidence], parent: str = "c000", code: str = ROOT_CODE, directive: str | None = None
+) -> dict:  # type: ignore[type-arg]
+    return evidence_block(Request(parent, candidates, code, directive), 10**9)
+
+
+def changed(candidates: list[Evidence], seeds: int, parent: str = "c000", **more: str) -> Counter[str]:
+    """How often each mechanism is in what it composes, over seeds."""
+    found: Counter[str] = Counter()
+    for seed in range(seeds):
+        _, mechanisms = read_algorithm(compose(block(candidates, parent, **more), seed)["code"])
+        found.update(m.name for m in mechanisms)
+    return found
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 2**31), st.sampled_from(sorted(ARCHIVES)), st.data())
+def test_it_is_deterministic_new_and_legal_whatever_the_seed_and_archive(
+    seed: int, size: int, data: st.DataObject
+) -> None:
+    candidates = ARCHIVES[size]
+    parent = data.draw(st.sampled_from([c.id for c in candidates if c.scored]))
+    evidence = block(candidates, parent)
+    made = compose(evidence, seed)
+    assert made == compose(json.loads(json.dumps(evidence)), seed)
+    name, mechanisms = read_algorithm(made["code"])
+    assert lint(made["code"]) == []
+    assert key_of(mechanisms) not in {c.key for c in candidates}
+    assert 1 <= len(mechanisms) <= MOST
+    assert conflicts([catalogue()[m.name] for m in mechanisms]) == []
+    assert name == made["name"] and name.endswith("-GRPO") and len(name) <= 48
+    assert name not in {c.name for c in candidates}
+    assert "Overall rises" in made["hypothesis"] and "\n" not in made["hypothesis"]
+
+
+def test_decisions_in_a_row_never_repeat_a_set_even_one_that_the_prompt_has_no_room_for() -> None:
+    candidates = archive(7, 150)
+    shown = evidence_block(Request("c000", candidates, ""))["candidates"]
+    assert len(shown) < 100, "the archive must be larger than the prompt, or this proves less than it says"
+    assert len({c.key for c in candidates}) == 151
+
+
+def test_the_order_of_pythons_hashes_changes_nothing() -> None:
+    code = (
+        "import json, sys; from engine.search.composer import compose\n"
+        "print([compose(json.loads(sys.argv[1]), s) for s in range(20)])"
+    )
+    evidence = json.dumps(block(ARCHIVES[12], "c003"))
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", code, evidence],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+
+
+def test_seeds_lead_to_many_different_proposals() -> None:
+    keys = {compose(block([ROOT]), seed)["code"].split("algorithm = ")[1] for seed in range(100)}
+    assert len(keys) > 50
+
+
+def test_every_kind_of_change_happens() -> None:
+    parent = scored("c001", "c000", (choice("NoStd"), choice("AdvantageClip")), 31.0)
+    donor = scored("c002", "c000", (choice("SequenceRatio"), choice("TokenMean")), 32.0)
+    kinds: Counter[str] = Counter()
+    before = {m.name: m.key for m in parent.mechanisms}
+    for seed in range(200):
+        _, mechanisms = read_algorithm(compose(block([ROOT, parent, donor], "c001"), seed)["code"])
+        after = {m.name: m.key for m in mechanisms}
+        new, gone = after.keys() - before.keys(), before.keys() - after.keys()
+        if new and new <= set(donor.keys) and not gone:
+            kinds["cross"] += 1
+        else:
+            kinds[
+                "swap" if new and gone else "add" if len(new) == 1 else "pair" if new else "remove" if gone else "tune"
+            ] += 1
+    assert set(kinds) == {"cross", "swap", "add", "pair", "remove", "tune"}, kinds
+
+
+def test_evidence_moves_it_towards_what_gained_and_away_from_what_lost_or_failed() -> None:
+    gained = [
+        scored(f"c1{i}", "c000", (choice("TokenMean"), m), 36.0)
+        for i, m in enumerate([choice("NoStd"), choice("KlScale")])
+    ]
+    lost = [
+        scored(f"c2{i}", "c000", (choice("SoftGate"), m), 20.0)
+        for i, m in enumerate([choice("BatchStd"), choice("DropUniform")])
+    ]
+    broke = [
+        replace(scored(f"c3{i}", "c000", (choice("MeanScale", p_min=p),)), status="failed", overall=None)
+        for i, p in enumerate((0.0625, 0.25))
+    ]
+    found = changed([ROOT, *gained, *lost, *broke], 300)
+    assert found["TokenMean"] > 3 * max(found["SoftGate"], 1)
+    assert found["TokenMean"] > 3 * max(found["MeanScale"], 1)
+
+
+def test_a_set_that_holds_a_mechanism_found_inert_is_not_built_upon() -> None:
+    dead = (choice("KlScale"), choice("UnsolvedKl"))
+    failed = Evidence("c001", "X-GRPO", "c000", "failed", dead, cause="UnsolvedKl is inert: switching it off...")
+    parent = scored("c002", "c000", (choice("KlScale"),))
+    for seed in range(200):
+        _, mechanisms = read_algorithm(compose(block([ROOT, failed, parent], "c002"), seed)["code"])
+        assert not {m.key for m in dead} <= {m.key for m in mechanisms}
+
+
+def test_it_follows_the_directive_and_the_suggestion_of_the_reflection() -> None:
+    free = changed([ROOT], 120)
+    shorter = changed([ROOT], 120, directive="compress responses, keep accuracy")
+    assert shorter["SolvedLengthPenalty"] + shorter["SoftOverlong"] > 1.5 * (
+        free["SolvedLengthPenalty"] + free["SoftOverlong"]
+    )
+    assert changed([ROOT], 120, directive="try SoftGate")["SoftGate"] > 2 * free["SoftGate"]
+    assert changed([ROOT], 120, directive="avoid SoftGate please")["SoftGate"] < free["SoftGate"]
+    asked = replace(
+        ROOT, reflection="# GRPO\n\n## Suggestion\nAgainst 'the clip is busy': ClippedWeight or SoftGate.\n"
+    )
+    assert changed([asked], 120)["SoftGate"] > 1.5 * free["SoftGate"]
+
+
+def test_the_hypothesis_says_what_changes_where_it_comes_from_and_what_is_known() -> None:
+    known = [scored("c001", "c000", (choice("NoStd"),), 33.0)]
+    texts = [compose(block([ROOT, *known]), seed)["hypothesis"] for seed in range(200)]
+    tuned = [compose(block([ROOT, *known], "c001"), seed)["hypothesis"] for seed in range(100)]
+    assert all("c000-GRPO" in t for t in texts)
+    assert any("arXiv" in t for t in texts) and any("no evidence on it yet" in t for t in texts)
+    assert any("NoStd" in t and "+3.0 points" in t for t in tuned)
+
+
+OWN = '''\
+from torch import Tensor
+
+from engine.contract import Algorithm, Inner, Mechanism, Minibatch
+
+
+class Invented(Mechanism):
+    """A mechanism of somebody's own."""
+
+    strength: float = 2.0
+
+    def kl(self, m: Minibatch, ratio: Tensor, inner: Inner) -> Tensor:
+        return self.strength * inner(ratio)
+
+
+algorithm = Algorithm(name="Invented-GRPO", mechanisms=(Invented(strength=3.0),))
+'''
+
+
+def test_a_mechanism_that_only_the_parent_has_is_carried_on_with_its_source() -> None:
+    parent = scored("c001", "c000", read_algorithm(OWN)[1])
+    carried = 0
+    for seed in range(40):
+        code = compose(block([ROOT, parent], "c001", OWN), seed)["code"]
+        _, mechanisms = read_algorithm(code)
+        if "Invented(strength=3.0)" in {m.key for m in mechanisms}:
+            carried += 1
+            assert "return self.strength * inner(ratio)" in code
+    assert carried > 20
+
+
+def test_a_parents_own_form_of_a_library_mechanism_stays_its_own() -> None:
+    own = render("Own-GRPO", "h", [choice("NoStd")]).replace("ones_like", "zeros_like")
+    parent = scored("c001", "c000", (choice("NoStd"),))
+    codes = [compose(block([ROOT, parent], "c001", own), seed)["code"] for seed in range(20)]
+    assert any("NoStd" in c for c in codes) and not any("ones_like(r.rewards)" in c for c in codes if "NoStd(" in c)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {},
+        {"parent": "c9", "candidates": [], "tried": []},
+        {"parent": "c000", "candidates": [{"id": "c000"}], "tried": []},
+    ],
+)
+def test_a_block_that_is_none_is_refused_in_one_line(broken: dict) -> None:  # type: ignore[type-arg]
+    with pytest.raises(PoiseError, match="evidence block cannot be read"):
+        compose(broken, 1)
