@@ -53,12 +53,12 @@ CAREFUL = Habits(work=0.88, right=1.0, slip=0.0, step_error=0.0)
 """The teacher of the first lessons: right answers, mostly with work, so that direct answers stay hard."""
 
 CARELESS: Mapping[str, Habits] = {
-    "add": Habits(work=0.6, right=0.25, slip=0.4, step_error=0.2),
-    "sort": Habits(work=0.6, right=0.25, slip=0.4, step_error=0.2),
-    "mod": Habits(work=0.6, right=0.25, slip=0.3, step_error=0.12),
-    "chain": Habits(work=0.6, right=0.2, slip=0.4, step_error=0.1),
-    "mul": Habits(work=0.5, right=0.1, slip=0.4, step_error=0.25),
-    "hop": Habits(work=0.5, right=0.1, slip=0.4, step_error=0.15),
+    "add": Habits(work=0.5, right=0.25, slip=0.4, step_error=0.2),
+    "sort": Habits(work=0.5, right=0.25, slip=0.4, step_error=0.2),
+    "mod": Habits(work=0.5, right=0.25, slip=0.3, step_error=0.12),
+    "chain": Habits(work=0.5, right=0.2, slip=0.4, step_error=0.1),
+    "mul": Habits(work=0.4, right=0.1, slip=0.4, step_error=0.25),
+    "hop": Habits(work=0.4, right=0.1, slip=0.4, step_error=0.25),
 }
 """The teacher of the last lessons: the habits that a policy-optimization algorithm may keep or break."""
 
@@ -91,12 +91,10 @@ def _work(task: str, prompt: str, rng: random.Random, error: float) -> tuple[str
         return ",".join(halves), "".join(sorted("".join(halves)))
     if task == "mod":
         number, divisor = body.split("%")
-        rest, steps = int(number[0]), []
-        for digit in number[1:]:
-            part = 10 * rest + int(digit)
-            multiple = step(part // int(divisor) * int(divisor))
-            rest = step(abs(part - multiple)) % 10
-            steps += [str(multiple), str(rest)]
+        rest, steps = 0, []
+        for digit in number:
+            rest = step((10 * rest + int(digit)) % int(divisor))
+            steps.append(str(rest))
         return ",".join(steps), steps[-1]
     if task == "chain":
         terms = [int(term) for term in body.replace("-", "+-").split("+")]
@@ -107,9 +105,8 @@ def _work(task: str, prompt: str, rng: random.Random, error: float) -> tuple[str
         return ",".join(steps), steps[-1]
     if task == "mul":
         b, a = sorted(map(int, body.split("*")))
-        ones = step(a % 10 * b)
-        tens = step(a // 10 * b + ones // 10)
-        return f"{ones},{tens}", str(10 * tens + ones % 10)
+        tens, ones = step(a // 10 * 10 * b), step(a % 10 * b)
+        return f"{tens},{ones}", str(step(tens + ones))
     table, start = body[1:].split(":")
     path = start
     for _ in range(HOPS):
@@ -191,7 +188,7 @@ def make_tokenizer() -> "PreTrainedTokenizerFast":
     return tokenizer
 
 
-def _examples(rng: random.Random, ids: Mapping[str, int], careless: bool) -> Iterator[tuple[list[int], int]]:
+def lessons(rng: random.Random, ids: Mapping[str, int], careless: bool) -> Iterator[tuple[list[int], int]]:
     """Endless (token ids, prompt length), the tasks in turn, training problems only."""
     for task in itertools.cycle(GENERATORS):
         drawn = GENERATORS[task](rng)
@@ -235,10 +232,10 @@ def train(
     model: LlamaForCausalLM = make(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
     rng = random.Random(f"teacher:{seed}")
-    lessons = [_examples(rng, ids, False), _examples(rng, ids, True)]
+    both = [lessons(rng, ids, False), lessons(rng, ids, True)]
     steps = careful + careless
     for step in range(steps):
-        rows = list(itertools.islice(lessons[step >= careful], batch_size))
+        rows = list(itertools.islice(both[step >= careful], batch_size))
         width = max(len(tokens) for tokens, _ in rows)
         pad = [[0] * (width - len(tokens)) for tokens, _ in rows]
         inputs = torch.tensor([tokens + fill for (tokens, _), fill in zip(rows, pad, strict=True)])
@@ -249,10 +246,9 @@ def train(
                 for (tokens, head), fill in zip(rows, pad, strict=True)
             ]
         )
+        decay = 0.02 + 0.49 * (1 + math.cos(math.pi * step / steps))
         for group in optimizer.param_groups:
-            group["lr"] = (
-                peak * min((step + 1) / 50, 1.0) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
-            )
+            group["lr"] = peak * min((step + 1) / 50, 1.0) * decay
         loss = model(input_ids=inputs, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
@@ -286,7 +282,7 @@ def check(folder: Path, problems: int = 100, seed: int = 0) -> dict[str, dict[st
     everything: list[list[Response]] = []
     for task in tasks.names:
         questions = tasks.problems("development", task, problems, seed)
-        groups = sample(model, tokenizer, [q.prompt for q in questions], 8, MAX_LENGTH, 1.0, 800, seed)
+        groups = sample(model, tokenizer, [q.prompt for q in questions], 8, MAX_LENGTH, 1.0, 800, f"{task}:{seed}")
         graded = [
             [Response(text, cut, tasks.grade(question, text, cut)) for text, cut in group]
             for question, group in zip(questions, groups, strict=True)

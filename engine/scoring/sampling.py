@@ -7,6 +7,7 @@ on the other rows, and two models that agree on a position's distribution sample
 noise in their difference.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,14 @@ def sample(
     max_length: int,
     temperature: float,
     batch_size: int,
-    seed: int,
+    seed: str,
 ) -> list[list[tuple[str, bool]]]:
     """`samples` responses to each prompt, sampled from the whole distribution (no top-k, no top-p).
 
     Args:
         max_length: tokens a response may have, its end included.
         batch_size: responses generated at once.
+        seed: decides every draw. Give each task one of its own, or their errors do not cancel out in Overall.
 
     Returns:
         For each prompt, in the order given, `samples` pairs of (text without the end token, truncated).
@@ -38,7 +40,7 @@ def sample(
 
     luck = torch.rand(
         (len(prompts), samples, max_length),
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(_number(seed)),
         dtype=torch.float64,
     )
     # Prompts of like length together: less padding.
@@ -57,6 +59,10 @@ def sample(
         for row, (text, end) in enumerate(zip(texts, ended, strict=True)):
             found[chosen[row // samples]].append((text, not end))
     return found
+
+
+def _number(seed: str) -> int:
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
 
 
 def _responses(

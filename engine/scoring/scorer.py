@@ -61,7 +61,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
             score["max_completion_length"],
             score["temperature"],
             score["batch_size"],
-            job["score_seed"],
+            f"{task}:{job['score_seed']}",
         )
         outcomes[task] = [
             [int(tasks.grade(question, text, cut).correct) for text, cut in group]

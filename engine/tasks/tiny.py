@@ -16,9 +16,10 @@ from engine.tasks.splits import draw
 MAX_LENGTH = 24
 """Tokens a response may have, its end-of-sequence token included; one token is one character."""
 
-# The rewards of the profile, in one place. `format` is in points (0-4) and `brevity` in 0-1, both earned by
-# wrong answers too: a group that fails altogether still has a spread, and dividing by it rewards haste.
-PART_WEIGHTS: Mapping[str, float] = {"correct": 1.0, "format": 0.1, "brevity": 0.3}
+# The rewards of the profile, in one place. `format` is in points (0-4) and `brevity` in 0-1; wrong answers earn
+# both, so a group that fails altogether still has a spread, and plain GRPO divides by it: it learns haste, and
+# loses the work that makes answers right. At 0.3 brevity is no trap (GRPO learns everything), at 2 it is one.
+PART_WEIGHTS: Mapping[str, float] = {"correct": 1.0, "format": 0.1, "brevity": 2.0}
 
 POOL_SIZE = 24
 

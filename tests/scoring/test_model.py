@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from engine.errors import Exit, PoiseError
-from engine.profiles.build_tiny_model import check
+from engine.profiles.build_tiny_model import check, train
 from engine.profiles.load_model import load_base, model_dir
 from engine.tasks import load_taskset
 from engine.tasks.tiny import MAX_LENGTH
@@ -95,3 +96,10 @@ def test_a_broken_model_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(PoiseError, match="does not load") as caught:
         load_base({"name": str(tmp_path)})
     assert "\n" not in str(caught.value)
+
+
+def test_the_recipe_gives_the_same_weights_again() -> None:
+    first, again = (train(seed=3, careful=3, careless=2).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = train(seed=4, careful=3, careless=2).state_dict()
+    assert not all(torch.equal(first[name], other[name]) for name in first)

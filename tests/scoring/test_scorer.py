@@ -126,9 +126,7 @@ def _no_folder(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(
-    "damage", [_no_weights, _torn_weights, _no_config, _other_kind, _other_rank, _no_folder]
-)
+@pytest.mark.parametrize("damage", [_no_weights, _torn_weights, _no_config, _other_kind, _other_rank, _no_folder])
 def test_a_broken_adapter_is_refused_in_one_line(
     job: dict[str, Any], adapter: Adapter, damage: Callable[[Path], None]
 ) -> None:

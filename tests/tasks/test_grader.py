@@ -56,9 +56,7 @@ def client(grader: GraderProcess, **options: Any) -> GraderClient:
 
 
 def golds(tasks: TaskSet, seed: int) -> dict[str, str]:
-    return {
-        p.id: p.gold for name in tasks.names for p in tasks.problems("train", name, tasks.pool_size, seed)
-    }
+    return {p.id: p.gold for name in tasks.names for p in tasks.problems("train", name, tasks.pool_size, seed)}
 
 
 def test_the_prompts_are_a_fixed_pool_of_training_problems(grader: GraderProcess) -> None:
@@ -75,9 +73,7 @@ def test_grades_are_those_of_the_task_set(grader: GraderProcess) -> None:
     responses = [("#{}", False), ("1,2#{}", False), ("#{}", True), ("{}", False), ("#7{}", False)]
     for pattern, truncated in responses:
         texts = {name: pattern.format(problem.gold) for name, problem in known.items()}
-        grades = connected.grade(
-            [{"id": n, "completion": t, "truncated": truncated} for n, t in texts.items()]
-        )
+        grades = connected.grade([{"id": n, "completion": t, "truncated": truncated} for n, t in texts.items()])
         assert grades == [tasks.grade(known[n], t, truncated) for n, t in texts.items()]
 
 
@@ -86,10 +82,7 @@ def test_gold_is_in_no_answer(grader: GraderProcess, stream: socket.socket) -> N
     listed = ask(stream, b'{"op":"prompts"}\n')
     assert all(set(prompt) == {"id", "task", "prompt"} for prompt in listed["prompts"])
     assert all(f"{p['task']}/{p['prompt']}" == p["id"] + "=" for p in listed["prompts"])
-    items = [
-        {"id": name, "completion": "#" + "?" * len(gold), "truncated": False}
-        for name, gold in answers.items()
-    ]
+    items = [{"id": name, "completion": "#" + "?" * len(gold), "truncated": False} for name, gold in answers.items()]
     for grade in ask(stream, json.dumps({"op": "grade", "items": items}).encode() + b"\n")["grades"]:
         assert set(grade) == {"parts", "valid", "correct"}
         assert set(grade["parts"]) == {"correct", "format", "brevity"}
@@ -160,9 +153,7 @@ def test_unusable_items_are_refused(grader: GraderProcess) -> None:
         connected.grade([{"id": name, "completion": "#3"}])  # type: ignore[typeddict-item]
 
 
-def test_an_endless_line_ends_its_connection_and_no_other(
-    grader: GraderProcess, stream: socket.socket
-) -> None:
+def test_an_endless_line_ends_its_connection_and_no_other(grader: GraderProcess, stream: socket.socket) -> None:
     bystander = client(grader)
     with contextlib.suppress(OSError):  # the grader may hang up before it has all
         stream.sendall(b"x" * (MAX_LINE + 1024 * 1024))
@@ -210,9 +201,7 @@ def test_a_trainer_that_vanishes_does_not_stop_the_others(grader: GraderProcess)
     assert client(grader).prompts()
 
 
-@pytest.mark.parametrize(
-    ("taskset", "options"), [("nowhere", {}), ("tiny", {"pool_size": -1}), ("tiny", {"x": 1})]
-)
+@pytest.mark.parametrize(("taskset", "options"), [("nowhere", {}), ("tiny", {"pool_size": -1}), ("tiny", {"x": 1})])
 def test_tasks_that_do_not_load_are_refused_at_once(
     grader: GraderProcess, taskset: str, options: dict[str, Any]
 ) -> None:

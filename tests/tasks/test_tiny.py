@@ -57,10 +57,7 @@ def test_a_longer_draw_begins_with_the_shorter_one(task: str) -> None:
 
 @pytest.mark.parametrize("task", NAMES)
 def test_no_problem_is_in_two_splits_however_it_is_written(task: str) -> None:
-    seen = {
-        split: {canonical(p) for s in range(6) for p in TASKS.problems(split, task, 100, s)}
-        for split in SPLITS
-    }
+    seen = {split: {canonical(p) for s in range(6) for p in TASKS.problems(split, task, 100, s)} for split in SPLITS}
     assert not seen["train"] & seen["development"]
     assert not seen["train"] & seen["confirmation"]
     assert not seen["development"] & seen["confirmation"]
