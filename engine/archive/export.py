@@ -62,12 +62,15 @@ def export_run(folder: RunFolder) -> Document:
 
 
 def baseline(candidates: list[Document], trials: list[Document]) -> Document:
-    """The root's level and noise: mean and standard deviation (n - 1) of Overall over baseline trials."""
+    """The root's level and noise: mean and standard deviation (n - 1) of Overall over its full trainings."""
     root = next((candidate["id"] for candidate in candidates if candidate.get("parent") is None), None)
     scored = [
         trial
         for trial in trials
-        if trial["candidate"] == root and trial["purpose"] == "baseline" and trial.get("overall") is not None
+        if trial["candidate"] == root
+        and trial["purpose"] in ("search", "baseline")
+        and not trial["off"]
+        and trial.get("overall") is not None
     ]
     overalls = [trial["overall"] for trial in scored]
     return {

@@ -1,0 +1,142 @@
+"""Pausing, pruning, stopping and dying: what a user may do to a live run, and what the run makes of it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import psutil
+import pytest
+
+from tests.run.conftest import finish
+from tests.run.world import Events, World, engine_process, profile, wait_for
+
+LONG = {"updates": "60"}
+
+
+def start(world: World, *more: str, **changes: str) -> tuple[subprocess.Popen[str], Events]:
+    arguments = ("--profile", str(profile(world.path, **changes)), "--name", "r", "--seed", "1", *more)
+    client = world.start(*arguments)
+    wait_for(world.folder("r").events.exists, "the run's events")
+    return client, Events(world.folder("r"))
+
+
+def trainer_of(world: World, trial: str) -> psutil.Process | None:
+    """The process that trains, found by its working directory."""
+    for child in engine_process(world.folder("r")).children(recursive=True):
+        try:
+            if child.cwd() == str(world.folder("r").trial(trial).path):
+                return child
+        except psutil.Error:
+            continue
+    return None
+
+
+def test_a_paused_node_frees_its_process_and_goes_on_from_its_checkpoint(world: World) -> None:
+    client, events = start(world, "--candidates", "1", "--workers", "1", **LONG, baseline_seeds="1")
+    events.wait("trial.metrics", "c000")
+    assert trainer_of(world, "c000-search-0") is not None
+    assert world.poise("pause", "r", "c000").returncode == 0
+    paused = events.wait("candidate.status", "c000", status="paused")
+    assert trainer_of(world, "c000-search-0") is None
+    # A paused node holds nobody up: the other candidate trains meanwhile.
+    events.wait("trial.metrics", "c001", after=paused.seq)
+    refused = world.poise("pause", "r", "c000")
+    assert refused.returncode == 0, "pausing twice is no error"
+    assert world.poise("resume", "r", "c000").returncode == 0
+    assert client.wait(180) == 0
+    export = world.export("r")
+    assert export["candidates"][0]["status"] == "scored"
+    steps = [
+        p["step"]
+        for e in events.update()
+        if e.kind == "trial.metrics" and e.data["trial"] == "c000-search-0"
+        for p in e.data["points"]
+    ]
+    assert steps == list(range(1, 61))
+
+
+def test_pausing_the_run_stops_all_trainings_until_it_is_resumed(world: World) -> None:
+    client, events = start(world, "--candidates", "1", "--workers", "2", **LONG, baseline_seeds="1")
+    events.wait("trial.metrics", "c000")
+    assert world.poise("pause", "r").returncode == 0
+    paused = events.wait("candidate.status", "c000", status="paused")
+    wait_for(lambda: trainer_of(world, "c001-search-0") is None, "no trainer is left")
+    assert '"paused"' in world.poise("status", "r", "--json").stdout
+    assert world.poise("resume", "r").returncode == 0
+    events.wait("run.status", status="running", after=paused.seq)
+    assert client.wait(180) == 0
+    assert {c["status"] for c in world.export("r")["candidates"]} == {"scored"}
+
+
+def test_a_pruned_branch_is_killed_and_can_be_restored(world: World) -> None:
+    client, events = start(world, "--candidates", "2", "--workers", "2", **LONG, baseline_seeds="1")
+    events.wait("trial.metrics", "c001")
+    refused = world.poise("prune", "r", "c000")
+    assert refused.returncode == 4 and "root" in refused.stderr
+    assert world.poise("prune", "r", "c001").returncode == 0
+    events.wait("candidate.status", "c001", status="pruned")
+    wait_for(lambda: trainer_of(world, "c001-search-0") is None, "the pruned training is gone")
+    stopped = events.wait("trial.updated", "c001", status="stopped")
+    assert world.poise("restore", "r", "c001").returncode == 0
+    events.wait("candidate.status", "c001", status="training", after=stopped.seq)
+    assert client.wait(180) == 0
+    assert [c["status"] for c in world.export("r")["candidates"]] == ["scored"] * 3
+    told = [(e.data["command"], e.node) for e in events.update() if e.kind == "steering"]
+    assert told == [("prune", "c001"), ("restore", "c001")]
+
+
+def test_unknown_nodes_and_runs_are_one_clear_line(world: World) -> None:
+    client, events = start(world, "--candidates", "1", "--workers", "1", **LONG)
+    events.wait("trial.metrics", "c000")
+    unknown = world.poise("pause", "r", "c999")
+    assert unknown.returncode == 3 and unknown.stderr.strip() == "poise: no candidate 'c999' in r"
+    locked = world.poise("resume", "r", "--candidates", "9")
+    assert locked.returncode == 4 and "r is run by process" in locked.stderr
+    client.send_signal(signal.SIGINT)
+    assert client.wait(60) == 0
+    assert world.export("r")["run"]["status"] == "stopped"
+    refused = world.poise("pause", "r")
+    assert refused.returncode == 4 and "no engine runs r" in refused.stderr
+
+
+@pytest.mark.parametrize("how", ["stop", "kill -9"])
+def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(world: World, how: str) -> None:
+    """Same lineage, same scores to the last digit: checkpoints resume bit for bit."""
+    undisturbed = finish(world, "undisturbed", workers=2, candidates=2)
+    client, events = start(world, "--candidates", "2", "--workers", "2")
+    events.wait("trial.metrics", "c000")
+    engine = engine_process(world.folder("r"))
+    if how == "stop":
+        assert world.poise("stop", "r").returncode == 0
+        assert client.wait(60) == 0
+    else:
+        family = [engine, *engine.children(recursive=True)]
+        engine.kill()
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive, "nothing outlives a killed engine"
+        assert client.wait(60) == 1, "the client says that the engine died"
+        assert world.export("r")["run"]["status"] == "dead"
+    resumed = world.poise("resume", "r")
+    assert resumed.returncode == 0, resumed.stderr
+    events.wait("run.status", status="finished")
+    wait_for(lambda: world.folder("r").engine() is None, "the engine is gone")
+    ours, theirs = world.export("r"), undisturbed.export
+    for one, other in zip(ours["candidates"], theirs["candidates"], strict=True):
+        for key in ("id", "name", "parent", "code_sha256", "overall", "benchmarks"):
+            assert one[key] == other[key], (one["id"], key)
+
+
+def test_killing_the_client_changes_nothing_for_the_engine(world: World) -> None:
+    client, events = start(world, "--candidates", "1", "--workers", "1")
+    events.wait("trial.metrics", "c000")
+    client.kill()
+    client.wait()
+    events.wait("run.status", status="finished")
+    assert [c["status"] for c in world.export("r")["candidates"]] == ["scored", "scored"]
+    finished = world.poise("resume", "r")
+    assert finished.returncode == 4 and "is finished" in finished.stderr
+    assert world.poise("resume", "r", "--candidates", "2").returncode == 0
+    events.wait("candidate.created", "c002")
+    wait_for(lambda: world.folder("r").engine() is None, "the extended run has ended")
+    assert len(world.export("r")["candidates"]) == 3
