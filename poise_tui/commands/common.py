@@ -1,4 +1,4 @@
-"""What several commands share: options, and text that is safe to print."""
+"""What several commands share."""
 
 import sys
 from collections.abc import Callable
@@ -29,8 +29,3 @@ def absolute_profile(profile: str) -> str:
 def on_terminal() -> bool:
     """Whether a dashboard can be shown: somebody sees our output and can type."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def clean(text: object) -> str:
-    """One line of text without control characters: names and causes come from models and candidates."""
-    return "".join(c if c.isprintable() else " " for c in str(text)).strip()

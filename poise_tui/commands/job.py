@@ -12,7 +12,8 @@ import click
 
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
-from poise_tui.commands.common import F, absolute_profile, clean
+from poise_tui.commands.common import F, absolute_profile
+from poise_tui.format import one_line
 
 algorithm_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE.py")
 
@@ -36,13 +37,13 @@ def verify_command(file: Path, as_json: bool) -> None:
         print(json.dumps(report, indent=2))
     else:
         for check in report["checks"]:
-            print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {clean(check['detail'])}")
+            print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {one_line(check['detail'])}")
         for mechanism in report["mechanisms"]:
             params = ", ".join(f"{key}={value}" for key, value in mechanism["params"].items())
             stages = ", ".join(mechanism["stages"])
-            print(f"        {clean(mechanism['name'])}({clean(params)}) at {clean(stages)}")
+            print(f"        {one_line(mechanism['name'])}({one_line(params)}) at {one_line(stages)}")
     if not report["passed"]:
-        raise PoiseError(f"{file} failed: {clean(report['cause'])}")
+        raise PoiseError(f"{file} failed: {one_line(report['cause'])}")
     if not as_json:
         print(f"{file} passed")
 
@@ -89,7 +90,7 @@ def score_command(folder: Path, as_json: bool) -> None:
     for task, row in result["benchmarks"].items():
         low, high = row["ci"]
         spread = f"({low:.1f} to {high:.1f}, {row['n']} problems)"
-        print(f"{clean(task):>8}  {row['metric']:<8} {row['value']:5.1f}  {spread}")
+        print(f"{one_line(task):>8}  {row['metric']:<8} {row['value']:5.1f}  {spread}")
     print(f"{'Overall':>8}  {'':<8} {result['overall']:5.1f}")
 
 
@@ -127,7 +128,7 @@ def run_job(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(result["data"], dict):
             raise TypeError
     except (ValueError, KeyError, TypeError):
-        raise PoiseError(f"the {verb} process printed no result: {clean(output[:200])}") from None
+        raise PoiseError(f"the {verb} process printed no result: {one_line(output[:200])}") from None
     return result
 
 
@@ -141,7 +142,7 @@ def done(verb: str, result: Mapping[str, Any]) -> dict[str, Any]:
     if status == "paused":
         raise PoiseError(f"{verb} ended at a checkpoint: the same command goes on from there")
     if status != "done":
-        raise PoiseError(f"{verb} {status}: {clean(cause)}" if cause else f"{verb} {status}")
+        raise PoiseError(f"{verb} {status}: {one_line(cause)}" if cause else f"{verb} {status}")
     data: dict[str, Any] = result["data"]
     return data
 

@@ -13,7 +13,8 @@ from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from engine.process.registry import live_engines
 from poise_tui import client
-from poise_tui.commands.common import clean, run_argument, runs_dir_option
+from poise_tui.commands.common import run_argument, runs_dir_option
+from poise_tui.format import one_line
 
 BEST = 5
 """Candidates that `status` names."""
@@ -72,11 +73,11 @@ def _row(folder: RunFolder) -> tuple[str, str, str, str, str, str]:
         s = summary(folder)
     except PoiseError:
         return name, "unreadable", "", "", "", created
-    best = f"{s['best'][0]['overall']:.1f} {clean(s['best'][0]['name'])}" if s["best"] else ""
+    best = f"{s['best'][0]['overall']:.1f} {one_line(s['best'][0]['name'])}" if s["best"] else ""
     return (
         name,
         s["run"]["status"],
-        clean(s["run"]["profile"]),
+        one_line(s["run"]["profile"]),
         str(sum(s["candidates"].values())),
         best,
         created,
@@ -97,15 +98,16 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
     by = f", engine {engine['pid']} on {engine['host']}" if engine else ""
     print(f"{document['id']}: {document['status']}{by}")
     print(f"  folder      {found['folder']}")
-    print(f"  profile     {clean(document['profile'])}, seed {document['seed']}, proposals by {clean(document['llm'])}")
+    print(f"  profile     {one_line(document['profile'])}, seed {document['seed']}")
+    print(f"  proposals   by {one_line(document['llm'])}")
     if document["directive"]:
-        print(f"  directive   {clean(document['directive'])}")
+        print(f"  directive   {one_line(document['directive'])}")
     print(f"  budget      {_amounts(document['budget'])}")
     print(f"  spent       {_amounts(document['spent'])}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(found["candidates"].items()))
     print(f"  candidates  {counts or 'none yet'}")
     for candidate in found["best"]:
-        print(f"  {candidate['overall']:10.1f}  {candidate['id']} {clean(candidate['name'])}")
+        print(f"  {candidate['overall']:10.1f}  {candidate['id']} {one_line(candidate['name'])}")
     for trial in found["trials"]:
         print(f"  {trial['status']:>10}  {trial['id']}")
 

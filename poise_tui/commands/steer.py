@@ -6,7 +6,8 @@ import click
 
 from engine.errors import Exit, PoiseError
 from poise_tui import client
-from poise_tui.commands.common import F, clean, run_argument, runs_dir_option
+from poise_tui.commands.common import F, run_argument, runs_dir_option
+from poise_tui.format import one_line
 
 
 def node_argument(function: F) -> F:
@@ -29,7 +30,7 @@ def _steer_node(command: str, done: str, target: tuple[str, ...], runs_dir: Path
     connection = client.connect(run, runs_dir)
     data = connection.send(command, node)
     nodes = data.get(done) or [node]
-    print(f"{connection.folder.id}: {done} {', '.join(map(clean, nodes))}")
+    print(f"{connection.folder.id}: {done} {', '.join(map(one_line, nodes))}")
 
 
 @click.command("pause")
@@ -43,7 +44,7 @@ def pause_command(run: str | None, node: str | None, runs_dir: Path | None) -> N
     """
     connection = client.connect(run, runs_dir)
     connection.send("pause", node)
-    print(f"{connection.folder.id}: pausing {clean(node) if node else 'the run'}")
+    print(f"{connection.folder.id}: pausing {one_line(node) if node else 'the run'}")
 
 
 @click.command("resume")
@@ -68,7 +69,7 @@ def resume_command(run: str | None, node: str | None, candidates: int | None, ru
             f"{connection.folder.id} is run by {engine}: stop it before you change --candidates", Exit.REFUSED
         )
     connection.send("resume", node)
-    print(f"{connection.folder.id}: resumed {clean(node) if node else 'the run'}")
+    print(f"{connection.folder.id}: resumed {one_line(node) if node else 'the run'}")
 
 
 @click.command("stop")

@@ -11,7 +11,8 @@ from engine.archive.folder import RunFolder
 from engine.archive.store import Archive
 from engine.errors import Exit, PoiseError
 from engine.process.lock import RunLock
-from poise_tui.commands.headless import Progress, Signals, follow
+from poise_tui.commands.headless import Signals, follow
+from poise_tui.commands.progress import Progress
 from tests.cli.conftest import CANDIDATE, write_run
 
 
@@ -54,7 +55,7 @@ def test_a_candidate_is_followed_from_its_proposal_to_its_score_or_cause() -> No
         Event("candidate.status", "c001", {"status": "failed", "cause": "diverged: loss is nan"}),
     )
     assert [line[8:] for line in lines] == [
-        "c001 Calm, from c000: less noise [2J",
+        "c001 Calm, from c000: less noise",
         "c001 Calm training",
         "c001 Calm scored 41.2",
         "c001 Calm failed: diverged: loss is nan",

@@ -80,7 +80,7 @@ def test_a_folder_named_engine_where_the_user_stands_never_shadows_ours(tmp_path
 
 
 def test_styles_are_found_installed_editable_and_in_a_checkout(installed: Path, tmp_path: Path) -> None:
-    code = "from poise_tui.styles_path import styles_path; print(styles_path())"
+    code = "from poise_tui.styles_path import styles_folder; print(styles_folder())"
     for place in (installed, ROOT):
         start = f"import sys; sys.path.insert(0, {str(place)!r}); {code}"
         done = subprocess.run([sys.executable, "-P", "-c", start], cwd=tmp_path, capture_output=True, text=True)
