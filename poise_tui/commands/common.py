@@ -18,6 +18,8 @@ runs_dir_option: Callable[[F], F] = click.option(
     help="Where runs live.  [default: see `poise --help`]",
 )
 
+no_mouse_option: Callable[[F], F] = click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
+
 run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from engine.archive.folder import RunFolder
+from engine.errors import PoiseError
 
 
 def open_dashboard(
@@ -10,6 +11,7 @@ def open_dashboard(
     folder: RunFolder | None = None,
     starting: Callable[[], RunFolder] | None = None,
     readonly: bool = False,
+    mouse: bool = True,
 ) -> None:
     """Show a run until the user leaves.
 
@@ -17,7 +19,16 @@ def open_dashboard(
         folder: the run, if there is one.
         starting: else, starts a run and returns its folder; called off the dashboard's thread.
         readonly: change nothing.
+        mouse: let the terminal report the mouse.
+
+    Raises:
+        PoiseError: the run could not be started.
     """
     from poise_tui.app import PoiseApp
 
-    PoiseApp(folder=folder, starting=starting, readonly=readonly).run()
+    app = PoiseApp(folder=folder, starting=starting, readonly=readonly, mouse=mouse)
+    app.run()
+    if app.failure is not None:
+        raise app.failure
+    if app.return_code:
+        raise PoiseError("the dashboard failed; the run is not touched by that")

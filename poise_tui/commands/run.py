@@ -10,7 +10,7 @@ from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from poise_tui.client import EngineHandle, start_engine
-from poise_tui.commands.common import absolute_profile, on_terminal, runs_dir_option
+from poise_tui.commands.common import absolute_profile, no_mouse_option, on_terminal, runs_dir_option
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -73,8 +73,9 @@ LATER = {
 @click.option("--control", metavar="random=K", hidden=True)
 @click.option("--ray-address", metavar="URL", hidden=True)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
+@no_mouse_option
 @runs_dir_option
-def run_command(headless: bool, runs_dir: Path | None, **options: Any) -> Exit | None:
+def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options: Any) -> Exit | None:
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
@@ -85,7 +86,7 @@ def run_command(headless: bool, runs_dir: Path | None, **options: Any) -> Exit |
         return run_headless(request)
     from poise_tui.commands.dashboard import open_dashboard
 
-    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder))
+    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder), mouse=not no_mouse)
     return None
 
 
