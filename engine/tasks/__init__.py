@@ -22,21 +22,15 @@ def load_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet
     module = _module("engine.tasks.tiny" if name == "tiny" else name)
     make = getattr(module, "taskset", None)
     if not callable(make):
-        raise PoiseError(
-            f"tasks {name!r} have no function taskset(options): add one that returns the task set"
-        )
+        raise PoiseError(f"tasks {name!r} have no function taskset(options): add one that returns the task set")
     try:
         made = make(dict(options or {}))
     except PoiseError:
         raise
     except Exception as error:
-        raise PoiseError(
-            f"tasks {name!r}: taskset(options) failed: {type(error).__name__}: {error}"
-        ) from error
+        raise PoiseError(f"tasks {name!r}: taskset(options) failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, TaskSet):
-        raise PoiseError(
-            f"tasks {name!r}: taskset(options) did not return a task set (see engine/tasks/interface.py)"
-        )
+        raise PoiseError(f"tasks {name!r}: taskset(options) did not return a task set (see engine/tasks/interface.py)")
     return made
 
 

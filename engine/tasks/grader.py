@@ -74,9 +74,7 @@ class Client:
                 self._answer(line)
             if len(self.incoming) > MAX_LINE and not self.outgoing:
                 self.incoming.clear()
-                self._send(
-                    {"error": f"a request is longer than {MAX_LINE} bytes: send fewer completions at once"}
-                )
+                self._send({"error": f"a request is longer than {MAX_LINE} bytes: send fewer completions at once"})
                 self.ended = True
             if not self.outgoing:
                 return not self.ended
@@ -119,13 +117,9 @@ class Client:
             raise PoiseError("an item is not an object with id, completion and truncated")
         name, completion, truncated = item.get("id"), item.get("completion"), item.get("truncated")
         if not isinstance(name, str) or name not in self.problems:
-            raise PoiseError(
-                f"unknown problem {str(name)[:80]!r}: only the training problems of 'prompts' are graded"
-            )
+            raise PoiseError(f"unknown problem {str(name)[:80]!r}: only the training problems of 'prompts' are graded")
         if not isinstance(completion, str) or not isinstance(truncated, bool):
-            raise PoiseError(
-                f"the item of problem {name!r} needs a text 'completion' and a boolean 'truncated'"
-            )
+            raise PoiseError(f"the item of problem {name!r} needs a text 'completion' and a boolean 'truncated'")
         grade = self.tasks.grade(self.problems[name], completion, truncated)
         return {"parts": dict(grade.parts), "valid": grade.valid, "correct": grade.correct}
 

@@ -46,7 +46,5 @@ def draw(
         if canonical not in found and split_of(task, canonical) == split:
             found[canonical] = problem
     if len(found) < count:
-        raise PoiseError(
-            f"task {task!r} has only {len(found)} {split} problems, {count} were asked for: ask for fewer"
-        )
+        raise PoiseError(f"task {task!r} has only {len(found)} {split} problems, {count} were asked for: ask for fewer")
     return list(found.values())

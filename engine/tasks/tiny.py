@@ -155,9 +155,7 @@ def taskset(options: Mapping[str, Any]) -> TinyTasks:
     changed = dict(options.get("part_weights", {}))
     for name, weight in changed.items():
         if name not in PART_WEIGHTS:
-            raise PoiseError(
-                f"unknown reward part {name!r} of tasks 'tiny': use one of {', '.join(PART_WEIGHTS)}"
-            )
+            raise PoiseError(f"unknown reward part {name!r} of tasks 'tiny': use one of {', '.join(PART_WEIGHTS)}")
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not -100 <= weight <= 100:
             raise PoiseError(f"weight of reward part {name!r} is {weight!r}: give a number from -100 to 100")
     pool_size = options.get("pool_size", POOL_SIZE)
