@@ -17,7 +17,9 @@ from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
 from engine.loop.book import Book
 from engine.loop.machine import gpu_names
+from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
+from engine.tasks import load_taskset
 
 COMPOSER = "poise/composer"
 """The keyless proposer."""
@@ -54,7 +56,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     """Resolve a request, create the run's folder and write its run.toml.
 
     Raises:
-        PoiseError: an unknown profile, a bad value, an unusable folder, a run that exists.
+        PoiseError: an unknown profile, a bad value, a model or tasks that are not there, an unusable folder, a run
+            that exists.
     """
     profile = load_profile(request.get("profile") or "tiny").resolved()
     search = profile["search"]
@@ -73,6 +76,9 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         usd=float(request.get("usd") or 0.0),
         profile=profile,
     )
+    # What the run will need is looked for now, while nothing is there to clean up.
+    model_dir(profile["model"])
+    load_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
     folder = create_run(Path(request["runs_dir"]), config.id)
     write_config(folder, config)
     return folder, config

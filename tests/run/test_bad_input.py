@@ -1,0 +1,108 @@
+"""A user's mistake, or a candidate's, is one clear line; nothing is left half done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.process.executor import LocalExecutor
+from engine.process.launch import Launcher
+from tests.run.world import World, profile
+
+HEAD = """import torch
+from torch import Tensor
+from engine.contract import Algorithm, Inner, Mechanism, Rollouts, StepStats, State
+"""
+LATE_NAN = (
+    HEAD
+    + """
+class Late(Mechanism):
+    def initial_state(self) -> State:
+        return {"n": 0.0}
+    def advantages(self, r: Rollouts, value: Tensor, inner: Inner) -> Tensor:
+        return inner(value) * (float("nan") if r.number("n") >= 3 else 1.0)
+    def on_optimizer_step(self, s: StepStats) -> None:
+        s.state["n"] = s.number("n") + 1
+
+algorithm = Algorithm(name="Late", mechanisms=(Late(),))
+"""
+)
+GOOD = (
+    HEAD
+    + """
+class Doubled(Mechanism):
+    def advantages(self, r: Rollouts, value: Tensor, inner: Inner) -> Tensor:
+        return 2 * inner(value)
+
+algorithm = Algorithm(name="Doubled", mechanisms=(Doubled(),))
+"""
+)
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "a.py"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (HEAD + "def broken(:\n", "a.py: syntax error in line 4"),
+        ("import socket\n" + GOOD, "a.py: line 1: import of socket is not allowed"),
+        (GOOD.replace("2 * inner(value)", "inner(value)[:2]"), "stage advantages returned shape (2,)"),
+        (GOOD.replace("2 * inner(value)", "inner(value) / 0"), "is not finite on the probe"),
+    ],
+)
+def test_verify_says_what_is_wrong_in_one_line(world: World, text: str, cause: str) -> None:
+    done = world.poise("verify", write(world.path, text))
+    assert done.returncode == 1
+    assert cause in done.stderr and "Traceback" not in done.stderr + done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_verify_passes_a_good_file(world: World) -> None:
+    done = world.poise("verify", write(world.path, GOOD))
+    assert done.returncode == 0 and "Doubled" in done.stdout
+
+
+async def test_an_endless_loop_ends_by_its_deadline(tmp_path: Path) -> None:
+    file = write(tmp_path, "while True:\n    pass\nalgorithm = None\n")
+    launcher = Launcher(("torch",))
+    try:
+        job = {"id": "v", "kind": "verify", "folder": str(tmp_path / "v"), "algorithm": file}
+        result = await LocalExecutor(launcher, grace=0.5).run({**job, "limits": {"wall_seconds": 2.0}})
+    finally:
+        await launcher.close()
+    assert (result["status"], result["cause"]) == ("timeout", "ran longer than 2 s")
+
+
+def test_a_training_that_diverges_fails_with_the_update_it_happened_at(world: World) -> None:
+    quick, out = str(profile(world.path)), str(world.path / "out")
+    done = world.poise("train", write(world.path, LATE_NAN), "--profile", quick, "--out", out)
+    assert done.returncode == 1
+    assert "diverged: loss is nan at update" in done.stderr
+
+
+def test_train_and_score_work_on_a_file_alone(world: World) -> None:
+    quick, out = str(profile(world.path)), str(world.path / "out")
+    trained = world.poise("train", write(world.path, GOOD), "--profile", quick, "--out", out, "--seed", "3")
+    assert trained.returncode == 0, trained.stderr
+    again = world.poise("train", write(world.path, GOOD), "--profile", quick, "--out", out, "--seed", "3")
+    assert again.returncode == 4 and "finished training" in again.stderr
+    other = world.poise("train", write(world.path, GOOD), "--profile", quick, "--out", out, "--seed", "4")
+    assert other.returncode == 4 and "another file, profile or seed" in other.stderr
+    scored = world.poise("score", out)
+    assert scored.returncode == 0, scored.stderr
+    assert "Overall" in scored.stdout and "hop" in scored.stdout
+    missing = world.poise("score", str(world.path))
+    assert missing.returncode == 3 and "holds no training" in missing.stderr
+
+
+def test_a_model_that_is_not_there_is_said_before_a_folder_is_made(world: World) -> None:
+    bad = profile(world.path)
+    bad.write_text(bad.read_text().replace('name = "tiny"              #', 'name = "./nowhere"  #'))
+    done = world.poise("run", "--headless", "--profile", str(bad), "--name", "r")
+    assert done.returncode == 3 and "no model" in done.stderr
+    assert not (world.path / "runs" / "r").exists()
