@@ -97,7 +97,7 @@ def test_train_and_score_work_on_a_file_alone(world: World) -> None:
     assert scored.returncode == 0, scored.stderr
     assert "Overall" in scored.stdout and "hop" in scored.stdout
     missing = world.poise("score", str(world.path))
-    assert missing.returncode == 3 and "holds no training" in missing.stderr
+    assert missing.returncode == 2 and "no adapter in" in missing.stderr
 
 
 def test_a_model_that_is_not_there_is_said_before_a_folder_is_made(world: World) -> None:
