@@ -153,6 +153,8 @@ def _check_out(folder: Path, training: Mapping[str, Any]) -> None:
         return
     if not (folder / "job.json").is_file():
         raise PoiseError(f"{folder} exists and holds no training: give another --out", Exit.REFUSED)
+    if (folder / "adapter").exists():
+        raise PoiseError(f"{folder} holds a finished training: give another --out", Exit.REFUSED)
     try:
         before = json.loads((folder / "job.json").read_text())
         same = all(before[key] == value for key, value in training.items())

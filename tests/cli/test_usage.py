@@ -141,6 +141,9 @@ def test_train_never_writes_into_a_folder_that_holds_something_else(poise: Poise
     (tmp_path / "out" / "job.json").write_text(json.dumps({"algorithm": "b.py", "profile": {}, "run_seed": 0}))
     line = refusal(poise("train", "a.py", "--out", "out"), 4)
     assert line == f"{tmp_path / 'out'} holds the training of another file, profile or seed: give another --out"
+    (tmp_path / "out" / "adapter").mkdir()
+    line = refusal(poise("train", "a.py", "--out", "out"), 4)
+    assert line == f"{tmp_path / 'out'} holds a finished training: give another --out"
 
 
 def test_debug_shows_the_traceback_before_the_line(poise: Poise) -> None:

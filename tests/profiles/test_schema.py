@@ -11,6 +11,37 @@ from engine.profiles.schema import FOLDER, Profile, known_profiles, load_profile
 
 TINY = (FOLDER / "tiny.toml").read_text()
 
+MINE = """
+name = "mine"
+[model]
+name = "tiny"
+[tasks]
+name = "tiny"
+[train]
+learning_rate = 1e-3
+updates = 80
+checkpoint_every = 20
+sample_every = 4
+[score]
+problems = 100
+samples = 8
+k = 4
+batch_size = 800
+[search]
+[search.weights]
+performance = 0.6
+diversity = 0.2
+pareto = 0.2
+[limits]
+verify_seconds = 60
+train_seconds = 600
+score_seconds = 180
+memory_mb = 4096
+file_mb = 256
+files = 256
+"""
+"""As little as a profile can say."""
+
 
 def refusal(path: Path | str) -> str:
     with pytest.raises(PoiseError) as caught:
@@ -21,9 +52,9 @@ def refusal(path: Path | str) -> str:
 
 
 def changed(tmp_path: Path, old: str, new: str) -> Path:
-    assert TINY.count(old) >= 1, old
+    assert MINE.count(old) >= 1, old
     path = tmp_path / "my.toml"
-    path.write_text(TINY.replace(old, new, 1))
+    path.write_text(MINE.replace(old, new, 1))
     return path
 
 
@@ -53,21 +84,21 @@ def test_tiny_keeps_the_mechanisms_alive() -> None:
     [
         ("updates = 80", "updates = 0", "train.updates = 0: expected greater than or equal to 1"),
         ("updates = 80", 'updates = "80"', "train.updates = '80': expected a valid integer"),
-        ("threads = 1 ", "threads = true ", "train.threads = True: expected a valid integer"),
+        ("updates = 80", "threads = true", "train.threads = True: expected a valid integer"),
         ("updates = 80", "updtes = 80", "unknown key train.updtes; known here: learning_rate,"),
         ("[limits]", "[limit]", "unknown key limit; known here: name, description, model, tasks, train,"),
         ("learning_rate = 1e-3", "learning_rate = nan", "train.learning_rate = nan: expected a finite"),
         ("learning_rate = 1e-3", "", "train.learning_rate is missing"),
         ("updates = 80", "updates = 81", "[train] updates = 81 must be a multiple of"),
         ("checkpoint_every = 20", "checkpoint_every = 5", "[train] checkpoint_every = 5 must be a"),
-        ("updates_per_batch = 2", "updates_per_batch = 3", "[train] updates_per_batch = 3 must divide the"),
-        ("group_size = 8", "group_size = 1", "train.group_size = 1: expected greater than or equal to 2"),
+        ("updates = 80", "updates_per_batch = 3", "[train] updates_per_batch = 3 must divide the"),
+        ("updates = 80", "group_size = 1", "train.group_size = 1: expected greater than or equal to 2"),
         ("samples = 8", "samples = 2", "[score] samples = 2 must be at least k = 4"),
         ("problems = 100", 'problems = "x"', "score.problems = 'x': expected a valid integer or a valid dict"),
         ("problems = 100", "problems = {add = 0}", "score.problems.add = 0: expected greater"),
-        ('"all-linear"', "3", "model.lora_target = 3: expected a valid string or a valid list"),
+        ('name = "tiny"', "lora_target = 3", "model.lora_target = 3: expected a valid string or a valid list"),
         ("performance = 0.6", "performance = -1", "search.weights.performance = -1: expected"),
-        ('name = "tiny"', 'name = "../x"', "name = '../x': expected match pattern"),
+        ('name = "mine"', 'name = "../x"', "name = '../x': expected match pattern"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_file_its_key_and_what_is_expected(
@@ -83,14 +114,9 @@ def test_several_mistakes_are_counted(tmp_path: Path) -> None:
 
 
 def test_weights_that_choose_nothing_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "my.toml"
-    path.write_text(TINY.replace("performance = 0.6", "performance = 0").replace("= 0.2 ", "= 0.2 "))
+    path = changed(tmp_path, "performance = 0.6", "performance = 0")
     assert load_profile(path).search.weights.performance == 0
-    path.write_text(
-        TINY.replace("performance = 0.6", "performance = 0")
-        .replace("diversity = 0.2", "diversity = 0")
-        .replace("pareto = 0.2", "pareto = 0")
-    )
+    path.write_text(MINE.replace("= 0.6", "= 0").replace("= 0.2", "= 0"))
     assert "[search.weights] one of performance, diversity and pareto must be more than 0" in refusal(path)
 
 
@@ -102,7 +128,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
 def test_broken_toml_is_refused_with_its_line_and_column(tmp_path: Path) -> None:
     path = changed(tmp_path, "[train]", "[train")
     assert refusal(path).startswith(f"profile {path} is not TOML: ")
-    assert "line 18" in refusal(path)
+    assert "line 7" in refusal(path)
     assert "column" in refusal(path)
 
 
@@ -112,9 +138,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     assert refusal(path) == f"profile {path} is not UTF-8 text"
 
 
-def test_paths_in_a_profile_are_seen_from_the_profile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_in_a_profile_are_seen_from_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = changed(tmp_path, '[model]\nname = "tiny"', '[model]\nname = "./weights"')
     path.write_text(path.read_text().replace('[tasks]\nname = "tiny"', '[tasks]\nname = "mine.py"'))
     monkeypatch.chdir("/")
