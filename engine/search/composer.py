@@ -49,7 +49,8 @@ def compose(block: Mapping[str, Any], seed: int) -> dict[str, str]:
     """Answer a proposal prompt.
 
     Args:
-        block: the prompt's evidence block (`engine.search.context.evidence_block`).
+        block: the prompt's evidence block (`engine.search.context.evidence_block`); `inert` may list sets of
+            mechanism keys in which verification found one that does nothing.
         seed: of this decision.
 
     Returns:
@@ -87,7 +88,6 @@ def _read(block: Mapping[str, Any]) -> Situation:
                 status=row["status"],
                 mechanisms=tuple(MechanismChoice(m["name"], m["params"]) for m in row["mechanisms"]),
                 overall=row["overall"],
-                cause=row.get("cause"),
             )
             for row in block["candidates"]
         )
@@ -103,7 +103,7 @@ def _read(block: Mapping[str, Any]) -> Situation:
             gains=mechanism_gains(candidates),
             pool=pool,
             own=dict.fromkeys(own, code),
-            inert=[frozenset(m.key for m in c.mechanisms) for c in candidates if "inert" in (c.cause or "")],
+            inert=[frozenset(keys) for keys in block.get("inert", [])],
             asked={e.name: _asked(e, directive, suggestion) for e in pool.values()},
         )
     except (KeyError, TypeError, ValueError, StopIteration, SyntaxError) as e:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import litellm
@@ -47,15 +48,17 @@ def answer(messages: list[dict[str, str]], seed: int) -> dict[str, str]:
     blocks = [b for m in messages if m["role"] == "user" and (b := read_block(m["content"])) is not None]
     if not blocks:
         raise PoiseError("poise/composer found no evidence block in the prompt")
-    tried = list(blocks[-1]["tried"])
-    for message in messages:
-        if message["role"] == "assistant":
+    tried, inert = list(blocks[-1]["tried"]), []
+    for said, reply in pairwise(messages):
+        if said["role"] == "assistant":
             try:
-                refused = read_answer(message["content"])
+                refused = read_answer(said["content"])
             except BadAnswer:
                 continue
             tried.append(digest_of(refused.mechanisms))
-    return compose({**blocks[-1], "tried": tried}, seed)
+            if "is inert" in reply["content"]:
+                inert.append([m.key for m in refused.mechanisms])
+    return compose({**blocks[-1], "tried": tried, "inert": inert}, seed)
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from engine.errors import PoiseError
 from engine.search.evidence import Evidence, distance, fronts, shortlist
 
-TEMPERATURE = 0.12
+TEMPERATURE = 0.1
 """What a difference in s must be to make a candidate e times likelier."""
 
 

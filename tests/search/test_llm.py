@@ -239,6 +239,17 @@ async def test_the_composer_answers_litellm_with_the_json_every_model_must_retur
     assert replies[0].usage.prompt_tokens > 0
 
 
+async def test_the_seed_reaches_the_composer(ledger: Ledger) -> None:
+    messages = proposal_messages(request(), 1)
+    texts = set()
+    for seed in range(6):
+        reply = await complete(
+            "poise/composer", messages, purpose="propose", schema=None, timeout=5, seed=seed, ledger=ledger
+        )
+        texts.add(reply.text)
+    assert len(texts) > 3
+
+
 async def test_the_composer_needs_no_key_and_costs_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     broke = Ledger(ledger.path, limit_usd=0.0)
