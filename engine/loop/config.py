@@ -12,6 +12,7 @@ from typing import Any
 
 import tomli_w
 
+from engine.algorithms.loader import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
@@ -19,6 +20,7 @@ from engine.loop.book import Book
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
+from engine.search.answers import BadAnswer, read_algorithm
 from engine.tasks import load_taskset
 
 COMPOSER = "poise/composer"
@@ -140,7 +142,9 @@ def _positive(name: str, value: Any, default: int) -> int:
 def _root_file(path: str | None) -> str:
     if not path:
         return ""
-    from engine.algorithms.loader import read_source
-
-    read_source(Path(path))
+    source = read_source(Path(path))
+    try:
+        read_algorithm(source)
+    except BadAnswer as e:
+        raise PoiseError(f"{path}: {e.problems[0]}", Exit.USAGE) from None
     return str(Path(path).resolve())

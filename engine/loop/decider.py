@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from pathlib import Path
 from typing import Any
 
 from engine.algorithms.render import render
@@ -16,7 +17,7 @@ from engine.loop.seeds import decision_seed
 from engine.loop.settled import visible
 from engine.process.executor import Executor
 from engine.search.analyst import Case, write_reflection
-from engine.search.answers import Answer
+from engine.search.answers import Answer, read_algorithm
 from engine.search.context import Request
 from engine.search.curves import Curves, read_points, summarize
 from engine.search.evidence import Evidence, from_document, seen
@@ -50,19 +51,26 @@ class Decider:
         )
 
     def create_root(self) -> None:
-        """The root: GRPO, or the file the user gave."""
+        """Record the root: GRPO, or the file the user gave."""
         if self.config.root:
-            with open(self.config.root, encoding="utf-8") as f:
-                code = f.read()
+            code = Path(self.config.root).read_text(encoding="utf-8")
+            name, mechanisms = read_algorithm(code)
         else:
-            code = render("GRPO", ROOT_HYPOTHESIS, ())
-        self._write_files(root_id(), code, {"name": "GRPO", "hypothesis": ROOT_HYPOTHESIS})
-        name = "root" if self.config.root else "GRPO"
+            code, name, mechanisms = render("GRPO", ROOT_HYPOTHESIS, ()), "GRPO", ()
+        made_by = {"proposer": "root", "model": None}
+        self._write_files(root_id(), code, {"name": name, "hypothesis": ROOT_HYPOTHESIS})
+        listed = [m.document() for m in mechanisms]
         self.book.create_candidate(
-            self._document(
-                root_id(), name, None, code, ROOT_HYPOTHESIS, [], "queued", {"proposer": "root", "model": None}
-            )
+            self._document(root_id(), name, None, code, ROOT_HYPOTHESIS, listed, "verifying", made_by)
         )
+
+    async def verify_root(self) -> None:
+        """The root passes the same verification as everybody; without it there is no run."""
+        root = self.book.candidates[root_id()]
+        code = self.folder.candidate(root_id()).algorithm.read_text(encoding="utf-8")
+        report = await self._verify(root_id(), code, root["name"], ROOT_HYPOTHESIS)
+        self.book.update(root_id(), verification=report)
+        self.book.set_status(root_id(), "queued" if report["passed"] else "infeasible", report["cause"])
 
     async def decide(self, k: int) -> str:
         """Make decision k and record its candidate.
@@ -208,7 +216,9 @@ class Decider:
         path = self.folder.candidate(node).algorithm
         code = path.read_text(encoding="utf-8") if path.exists() else ""
         document = self._document(node, f"proposal {node}", selection, code, "", [], "failed", made.provenance)
-        document |= {"cause": made.cause, "verification": report or None, "finished": time.time()}
+        unfit = bool(report) and not report["passed"]
+        document |= {"status": "infeasible" if unfit else "failed", "finished": time.time()}
+        document |= {"cause": made.cause, "verification": report or None}
         document["cost"]["llm_usd"] = made.usd
         self.book.create_candidate(document)
 

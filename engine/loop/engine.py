@@ -61,11 +61,12 @@ class Engine:
 
     async def run(self) -> None:
         """Work until the budget is used or `stop` is called; trainings that still run are then checkpointed."""
-        self._restore()
-        self._spawn(self._decide())
-        for _ in range(self.config.workers):
-            self._spawn(self._work())
         self._spawn(self._watch_budget())
+        await self._restore()
+        if self.stopping is None:
+            self._spawn(self._decide())
+            for _ in range(self.config.workers):
+                self._spawn(self._work())
         async with self.changed:
             await self.changed.wait_for(lambda: self.stopping is not None or self._finished())
         await self._wind_down()
@@ -112,10 +113,17 @@ class Engine:
         self._tasks.add(task)
         asyncio.get_running_loop().create_task(self.stop(f"engine error: {error}"))
 
-    def _restore(self) -> None:
+    async def _restore(self) -> None:
         """Begin with the root, or take up what a stop or a crash left behind."""
+        self.book.set_run_status("running", "engine started")
         if not self.book.candidates:
             self.decider.create_root()
+        if self.book.candidates[root_id()]["status"] == "verifying":
+            await self.decider.verify_root()
+        if self.book.candidates[root_id()]["status"] == "infeasible":
+            await self.stop(f"the root cannot train: {self.book.candidates[root_id()]['cause']}")
+            return
+        if not self.book.trials:
             self._new_trial(root_id(), "search", 0)
             for i in range(1, self.config.profile["search"]["baseline_seeds"]):
                 self._new_trial(root_id(), "baseline", i)
@@ -129,7 +137,6 @@ class Engine:
                 self._spawn(self.decider.reflect(candidate["id"]))
             if candidate["status"] == "queued" and not self.book.trials_of(candidate["id"]):
                 self.enqueue(self._new_trial(candidate["id"], "search", 0))
-        self.book.set_run_status("paused" if self.paused else "running", "engine started")
 
     # -- deciding
 

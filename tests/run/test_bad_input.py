@@ -91,8 +91,6 @@ def test_train_and_score_work_on_a_file_alone(world: World) -> None:
     assert trained.returncode == 0, trained.stderr
     again = world.poise("train", write(world.path, GOOD), "--profile", quick, "--out", out, "--seed", "3")
     assert again.returncode == 4 and "finished training" in again.stderr
-    other = world.poise("train", write(world.path, GOOD), "--profile", quick, "--out", out, "--seed", "4")
-    assert other.returncode == 4 and "another file, profile or seed" in other.stderr
     scored = world.poise("score", out)
     assert scored.returncode == 0, scored.stderr
     assert "Overall" in scored.stdout and "hop" in scored.stdout
@@ -106,3 +104,18 @@ def test_a_model_that_is_not_there_is_said_before_a_folder_is_made(world: World)
     done = world.poise("run", "--headless", "--profile", str(bad), "--name", "r")
     assert done.returncode == 3 and "no model" in done.stderr
     assert not (world.path / "runs" / "r").exists()
+
+
+def test_a_root_of_ones_own_is_verified_and_its_mechanisms_are_known(world: World) -> None:
+    quick = str(profile(world.path, baseline_seeds="1"))
+    arguments = ("run", "--headless", "--profile", quick, "--candidates", "1", "--workers", "2", "--seed", "1")
+    done = world.poise(*arguments, "--name", "good", "--root", write(world.path, GOOD))
+    assert done.returncode == 0, done.stdout + done.stderr
+    root, child = world.export("good")["candidates"]
+    assert root["name"] == "Doubled" and root["proposal"]["mechanisms"] == [{"name": "Doubled", "params": {}}]
+    assert child["status"] == "scored"
+    bad = GOOD.replace("2 * inner(value)", "inner(value) / 0")
+    done = world.poise(*arguments, "--name", "bad", "--root", write(world.path, bad))
+    assert "the root cannot train" in done.stdout
+    export = world.export("bad")
+    assert [c["status"] for c in export["candidates"]] == ["infeasible"] and export["run"]["status"] == "stopped"

@@ -1,4 +1,4 @@
-"""A language model takes the same path as the keyless proposer: real HTTP, real files, nothing of the key left behind."""
+"""A language model takes the same path as the keyless proposer: real HTTP, real files, no trace of the key."""
 
 from __future__ import annotations
 

@@ -112,9 +112,9 @@ class Events:
 
         def match() -> Any:
             for e in self.update():
-                if e.seq > after and e.kind == kind and node in (None, e.node):
-                    if all(e.data.get(k) == v for k, v in data.items()):
-                        return e
+                known = e.seq > after and e.kind == kind and node in (None, e.node)
+                if known and all(e.data.get(k) == v for k, v in data.items()):
+                    return e
             return None
 
         return wait_for(match, f"{kind} {node} {data}; last: {[(e.kind, e.node) for e in self.update()[-3:]]}")
