@@ -26,6 +26,8 @@ BACKOFF = 0.5
 """Seconds before the second attempt; doubled for each further one."""
 TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """HTTP statuses that a second attempt may not meet."""
+FATAL = frozenset({401, 403, 404})
+"""HTTP statuses that no later call will escape either."""
 MOST_TOKENS = 16_000
 """Of one answer, thoughts included."""
 PESSIMISTIC = (20e-6, 100e-6)
@@ -35,7 +37,16 @@ CHARACTERS_A_TOKEN = 3
 
 
 class LLMFailed(PoiseError):
-    """No answer came: one redacted line says why."""
+    """No answer came: one redacted line says why.
+
+    Args:
+        message: the line.
+        fatal: the next call will fare no better: no such model, no valid key.
+    """
+
+    def __init__(self, message: str, fatal: bool = False) -> None:
+        super().__init__(message)
+        self.fatal = fatal
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ async def complete(
             # Until an outcome is known the provider may bill all of it.
             "usd": worst,
         }
-        again, pause = False, BACKOFF * 2 ** (attempt - 1)
+        again, fatal, pause = False, False, BACKOFF * 2 ** (attempt - 1)
         try:
             left = max(deadline - start, 0.001)
             call = litellm.acompletion(
@@ -164,6 +175,7 @@ async def complete(
             status = None if timed_out else getattr(e, "status_code", None)
             told = f"no answer within {timeout:g} s" if timed_out else f"{type(e).__name__}: {e}"
             record.update(error=one_line(redact(told)), usd=worst if status is None else 0.0)
+            fatal = status in FATAL or "LLM Provider NOT provided" in str(e)
             again = status in TRANSIENT and attempt < ATTEMPTS and time.monotonic() + pause < deadline
         finally:
             record["seconds"] = round(time.monotonic() - start, 3)
@@ -172,7 +184,7 @@ async def complete(
             return LLMAnswer(*(record[k] for k in ("answer", "tokens_in", "tokens_out", "usd", "seconds")))
         if not again:
             tries = "once" if attempt == 1 else f"{attempt} times"
-            raise LLMFailed(f"{model} was asked {tries} and gave no answer: {record['error']}")
+            raise LLMFailed(f"{model} was asked {tries} and gave no answer: {record['error']}", fatal)
         await asyncio.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 

@@ -48,6 +48,8 @@ class ProposalFailed:
     provenance: dict[str, str]
     attempts: int
     usd: float
+    fatal: bool = False
+    """The next proposal will fail as well: the model does not exist or refuses the key."""
 
 
 async def propose(
@@ -88,7 +90,7 @@ async def propose(
                 model, messages, purpose=purpose, schema=schema, timeout=timeout, seed=seed, ledger=ledger
             )
         except LLMFailed as e:
-            return ProposalFailed(str(e), made_by, attempt, spent)
+            return ProposalFailed(str(e), made_by, attempt, spent, e.fatal)
         spent += reply.usd
         try:
             answer = read_answer(reply.text)

@@ -193,7 +193,20 @@ async def test_a_dead_model_is_a_failed_proposal_not_a_crash(ledger: Ledger, poi
     async with serving((401, "no such key")) as server:
         point(server)
         made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
-    assert isinstance(made, ProposalFailed) and "AuthenticationError" in made.cause
+    assert isinstance(made, ProposalFailed) and "AuthenticationError" in made.cause and made.fatal
+
+
+@pytest.mark.parametrize("model", ["no-such-provider/model", "nonsense"])
+async def test_a_model_that_does_not_exist_is_said_to_be_beyond_hope(ledger: Ledger, model: str) -> None:
+    made = await propose(request(), model=model, seed=1, ledger=ledger)
+    assert isinstance(made, ProposalFailed) and made.fatal and "LLM Provider NOT provided" in made.cause
+
+
+async def test_a_busy_server_is_not_beyond_hope(ledger: Ledger, point: Any) -> None:
+    async with serving((503, "busy")) as server:
+        point(server)
+        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+    assert isinstance(made, ProposalFailed) and not made.fatal
 
 
 async def test_what_was_tried_is_refused_and_a_taken_name_is_changed(ledger: Ledger, point: Any) -> None:
