@@ -11,6 +11,7 @@ from engine.algorithms.render import render
 from engine.archive.files import write_atomic, write_json
 from engine.archive.folder import RunFolder
 from engine.archive.store import Document
+from engine.errors import PoiseError
 from engine.loop.book import Book, candidate_id, root_id, slot_of
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.seeds import decision_seed
@@ -79,7 +80,7 @@ class Decider:
             the candidate's id; its status says whether it may train.
 
         Raises:
-            PoiseError: the budget allows no proposal.
+            PoiseError: refused (4), the budget allows no proposal; else the model cannot be asked at all.
         """
         node = candidate_id(k)
         evidence = self._evidence(k)
@@ -113,6 +114,8 @@ class Decider:
             ledger=self.ledger,
             check=check,
         )
+        if isinstance(made, ProposalFailed) and made.fatal:
+            raise PoiseError(made.cause)
         if isinstance(made, ProposalFailed):
             self._record_failure(node, selection, made, report)
         else:

@@ -155,9 +155,9 @@ class Engine:
             try:
                 await self._admit(await self.decider.decide(k))
             except PoiseError as e:
-                if e.code is not Exit.REFUSED:
-                    raise
-                await self.stop(f"budget: {e}")
+                # Refused: the budget is used. Else nothing can be proposed any more: the user must act, then resume.
+                await self.stop(f"budget: {e}" if e.code is Exit.REFUSED else str(e))
+                return
 
     async def _admit(self, candidate: str) -> None:
         """Queue a verified candidate for its training, or close a failed one."""

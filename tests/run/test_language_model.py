@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.run.world import World, profile
-from tests.search.model_server import serving
+from tests.search.model_server import Reply, serving
 
 CODE = '''"""A gentler clip."""
 
@@ -36,7 +36,7 @@ REFLECTION = json.dumps({"verdict": "It held.", "reading": "The clip was rarely 
 KEY = "sk-canary-4f1c9e"
 
 
-async def discover(world: World, *replies: str) -> subprocess.CompletedProcess[str]:
+async def discover(world: World, *replies: Reply) -> subprocess.CompletedProcess[str]:
     quick = profile(world.path, baseline_seeds="1", lag="1")
     async with serving(*replies) as server:
         environment = {**world.environment, "OPENAI_API_KEY": KEY, "OPENAI_API_BASE": server.url}
@@ -66,6 +66,12 @@ async def test_a_model_proposes_whole_files_is_repaired_within_bounds_and_its_fa
     assert len(calls) >= 7
     assert sum(c["usd"] for c in calls) == world.export("r")["run"]["spent"]["llm_usd"]
     assert not [p for p in files(world.path / "runs") if KEY.encode() in p.read_bytes()], "the key is nowhere"
+
+
+async def test_a_refused_key_stops_the_run_with_the_reason_and_records_no_failed_nodes(world: World) -> None:
+    done = await discover(world, (401, "Incorrect API key provided"))
+    assert "run stopped" in done.stdout and "test" in done.stdout.splitlines()[-1]
+    assert [c["id"] for c in world.export("r")["candidates"]] == ["c000"]
 
 
 def files(folder: Path) -> list[Path]:
