@@ -55,7 +55,8 @@ async def warm_start() -> dict[str, float]:
                 job = {"id": f"j{i}", "kind": "call:benchmarks.engine_times:nothing", "folder": folder, "limits": {}}
                 await (await launcher.spawn(job)).wait()
                 seconds.append(time.monotonic() - began)
-        return {"fork server's imports, s": imports, "start to end of an empty job, median s": statistics.median(seconds)}
+        median = statistics.median(seconds)
+        return {"fork server imports, s": imports, "start to end of an empty job, median s": median}
     finally:
         await launcher.close()
 

@@ -117,7 +117,7 @@ def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def extend(book: Book, config: RunConfig, candidates: int) -> None:
-    """Let a run go on to `candidates` nodes besides the root.
+    """Let a run go on to `candidates` nodes besides the root, however many hours it has taken.
 
     Raises:
         PoiseError: it has that many already.
@@ -125,7 +125,7 @@ def extend(book: Book, config: RunConfig, candidates: int) -> None:
     have = len(book.candidates) - 1
     if candidates <= have:
         raise PoiseError(f"run {config.id} has {have} candidates: give --candidates more than that", Exit.USAGE)
-    book.set_run(budget={**book.run["budget"], "candidates": candidates})
+    book.set_run(budget={**book.run["budget"], "candidates": candidates, "hours": None})
 
 
 def _fresh_id(profile: str, now: float) -> str:

@@ -19,7 +19,7 @@ from engine.loop.decider import Decider
 from engine.loop.runner import TrialRunner
 from engine.loop.seeds import train_seed
 from engine.loop.settled import ready
-from engine.process.executor import Executor
+from engine.process.executor import Executor, Result
 
 TICK_SECONDS = 1.0
 """How often budgets are looked at."""
@@ -82,7 +82,8 @@ class Engine:
     def _finished(self) -> bool:
         wanted = range(self.book.run["budget"]["candidates"] + 1)
         settled = self.book.settled_slots()
-        return all(k in settled for k in wanted) and not self.queue and not self.active and not self._closing
+        idle = not (self.queue or self.active or self._closing or self.held)
+        return idle and all(k in settled for k in wanted)
 
     async def _wind_down(self) -> None:
         failure = next((t.exception() for t in self._tasks if t.done() and not t.cancelled() and t.exception()), None)
@@ -133,10 +134,14 @@ class Engine:
             if unfinished and candidate["status"] != "pruned" and candidate["id"] not in self.held:
                 self.enqueue(trial["id"])
         for candidate in list(self.book.candidates.values()):
-            if not candidate["reflection"] and candidate["status"] in SETTLED:
-                self._spawn(self.decider.reflect(candidate["id"]))
-            if candidate["status"] == "queued" and not self.book.trials_of(candidate["id"]):
-                self.enqueue(self._new_trial(candidate["id"], "search", 0))
+            node, own = candidate["id"], self.book.trials_of(candidate["id"], "search")
+            if candidate["status"] in SETTLED:
+                if not candidate["reflection"]:
+                    self._spawn(self.decider.reflect(node))
+            elif not own:
+                self.enqueue(self._new_trial(node, "search", 0))
+            elif own[0]["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more
+                self._close(node, True, own[0]["status"], own[0]["cause"])
 
     # -- deciding
 
@@ -192,6 +197,8 @@ class Engine:
                 "protocol": self.protocol,
                 "cost": {"train_seconds": 0.0, "score_seconds": 0.0, "gpu_seconds": 0.0},
                 "status": "queued",
+                "cause": None,
+                "trained": False,
             },
             steps=self.config.profile["train"]["updates"],
         )
@@ -221,35 +228,34 @@ class Engine:
     async def _run_trial(self, trial: str) -> None:
         document = self.book.trials[trial]
         candidate, main = document["candidate"], document["purpose"] == "search"
-        if document.get("trained"):
-            status, cause = "done", None
-        else:
-            self._mark(trial, "training", main)
-            result = await self.runner.train(trial)
-            status, cause = result["status"], result["cause"]
-            if status == "done":
+        result: Result = {"status": "done", "cause": None}
+        try:
+            if not document["trained"]:
+                self._mark(trial, "training", main)
+                result = await self.runner.train(trial)
+                if result["status"] == "paused":
+                    self._put_aside(trial, main)
+                    return
+            if result["status"] == "done" and not self._pruned(candidate):
                 self.book.update_trial(trial, trained=True)
-        if self.book.candidates[candidate]["status"] == "pruned":
+                self.active[trial] = "scoring"
+                self._mark(trial, "scoring", main)
+                result = await self.runner.score(trial)
+        except PoiseError as e:  # no process could be started for it
+            result = {"status": "failed", "cause": str(e)}
+        if self._pruned(candidate):
             self.book.update_trial(trial, status="stopped")
-            return
-        if status == "paused":
-            self._put_aside(trial, main)
-            return
-        if status == "done":
-            self.active[trial] = "scoring"
-            self._mark(trial, "scoring", main)
-            result = await self.runner.score(trial)
-            status, cause = result["status"], result["cause"]
-        if self.book.candidates[candidate]["status"] == "pruned":
-            self.book.update_trial(trial, status="stopped")
-        elif status == "done":
+        elif result["status"] == "done":
             data = result["data"]
             self.book.update_trial(trial, status="scored", overall=data["overall"], benchmarks=data["benchmarks"])
             self._close(candidate, main, "scored", None)
         else:
-            self.book.update_trial(trial, status="failed")
-            self.book.log(f"{trial} failed: {cause}", level="warning", node=candidate)
-            self._close(candidate, main, "failed", cause)
+            self.book.update_trial(trial, status="failed", cause=result["cause"])
+            self.book.log(f"{trial} failed: {result['cause']}", level="warning", node=candidate)
+            self._close(candidate, main, "failed", result["cause"])
+
+    def _pruned(self, candidate: str) -> bool:
+        return bool(self.book.candidates[candidate]["status"] == "pruned")
 
     def _mark(self, trial: str, status: str, main: bool) -> None:
         self.book.update_trial(trial, status=status)
@@ -279,7 +285,7 @@ class Engine:
     async def _reflect_and_settle(self, candidate: str, status: str, cause: str | None) -> None:
         try:
             await self.decider.reflect(candidate, status, cause)
-            if self.book.candidates[candidate]["status"] != "pruned":
+            if not self._pruned(candidate):
                 self.book.set_status(candidate, status, cause)
         finally:
             self._closing.discard(candidate)
@@ -290,7 +296,7 @@ class Engine:
     async def _watch_budget(self) -> None:
         while self.stopping is None:
             await asyncio.sleep(TICK_SECONDS)
-            hours = self.config.hours
+            hours = self.book.run["budget"]["hours"]
             if hours and self._wall() >= hours * 3600:
                 await self.stop(f"budget of {hours:g} h used")
 

@@ -19,6 +19,8 @@ from engine.process.executor import Executor, Result
 TAIL_SECONDS = 0.5
 """How often a running trial's metrics are read; each reading is at most one event."""
 SPLIT = "development"
+KILL = "kill"
+"""Left for a training that is to end as soon as it has started."""
 
 
 class TrialRunner:
@@ -89,13 +91,18 @@ class TrialRunner:
                 self.executor.control(trial_id, word)
 
     def kill(self, trial_id: str, cause: str) -> None:
-        """End whatever runs for a trial now."""
+        """End whatever runs for a trial now, or as soon as it has started."""
+        if trial_id in self._running and trial_id not in self._started:
+            self._running[trial_id] = KILL
         with suppress(PoiseError):  # it has just ended by itself
             self.executor.kill(trial_id, cause)
 
     def _on_start(self, trial_id: str) -> None:
         self._started.add(trial_id)
-        if word := self._running.get(trial_id):
+        word = self._running[trial_id]
+        if word == KILL:
+            self.executor.kill(trial_id, "ended before it began")
+        elif word:
             self.executor.control(trial_id, word)
 
     async def _tail(self, trial_id: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
@@ -44,8 +45,8 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
     """
     folder, config = _open(command, request)
     async with AsyncExitStack() as stack:
-        socket = socket_path(folder.path)
-        lock = RunLock.acquire(folder.lock, str(socket))
+        address = socket_path(folder.path)
+        lock = RunLock.acquire(folder.lock, str(address))
         stack.callback(lock.release)
         archive = Archive.open(folder.archive)
         stack.callback(archive.close)
@@ -59,16 +60,14 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         log_to(folder.engine_log)
         launcher = Launcher(log=folder.engine_log)
         stack.push_async_callback(launcher.close)
-        grader = GraderProcess(stderr=stack.enter_context(folder.engine_log.open("ab")))
-        stack.callback(grader.close)
-        tasks = config.profile["tasks"]
-        pool_seed = train_seed(config.seed, "pool", 0)
-        executor = LocalExecutor(launcher, lambda job: grader.connect(tasks["name"], tasks["options"], pool_seed))
+        graders = Graders(config, stack.enter_context(folder.engine_log.open("ab")))
+        stack.callback(graders.close)
+        executor = LocalExecutor(launcher, lambda job: graders.connect())
         engine = Engine(folder, config, book, executor, protocol)
-        server = ControlServer(socket, Steering(engine).handle)
+        server = ControlServer(address, Steering(engine).handle)
         await server.start()
         stack.push_async_callback(server.close)
-        register(folder.path, socket)
+        register(folder.path, address)
         stack.callback(unregister, folder.path)
         telemetry = Telemetry(folder.telemetry, launcher.running)
         telemetry.start()
@@ -78,6 +77,38 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         warm = asyncio.create_task(_warm_up(launcher))
         stack.callback(warm.cancel)
         await engine.run()
+
+
+class Graders:
+    """The run's grader, started anew if it has died.
+
+    Args:
+        config: names the tasks.
+        log: where a grader's complaints go.
+    """
+
+    def __init__(self, config: RunConfig, log: IO[bytes]) -> None:
+        self._config = config
+        self._log = log
+        self._process = GraderProcess(stderr=log)
+
+    def connect(self) -> socket.socket:
+        """A connection for one trainer.
+
+        Raises:
+            PoiseError: the tasks do not load.
+        """
+        tasks, seed = self._config.profile["tasks"], train_seed(self._config.seed, "pool", 0)
+        try:
+            return self._process.connect(tasks["name"], tasks["options"], seed)
+        except PoiseError:
+            self._process.close()
+            self._process = GraderProcess(stderr=self._log)
+            return self._process.connect(tasks["name"], tasks["options"], seed)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.close()
 
 
 def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:

@@ -147,15 +147,16 @@ class Steering:
         if candidate["status"] != "pruned":
             raise PoiseError(f"{candidate['id']} is {candidate['status']}, not pruned", Exit.REFUSED)
         branch = [n for n in self.book.branch(candidate["id"]) if self.book.candidates[n]["status"] == "pruned"]
+        ending = [t for n in branch for t in self.book.trials_of(n) if t["id"] in self.engine.active]
+        if ending:
+            raise PoiseError(f"{ending[0]['id']} is still ending: try again in a moment", Exit.REFUSED)
         for node in branch:
             before = self.book.candidates[node].get("before_prune")
             if before is not None:
                 self.book.set_status(node, before["status"], before["cause"])
-                continue
-            for trial in self.book.trials_of(node):
-                if trial["id"] in self.engine.active:
-                    raise PoiseError(f"{trial['id']} is still ending; try again", Exit.REFUSED)
-                self.engine.enqueue(trial["id"])
+            else:
+                for trial in self.book.trials_of(node):
+                    self.engine.enqueue(trial["id"])
         return {"restored": branch}
 
     async def _pin(self, candidate: Document) -> dict[str, Any]:

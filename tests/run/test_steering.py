@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 
 import psutil
 import pytest
 
-from tests.run.conftest import finish
+from engine.archive.events import EventReader
+from engine.archive.store import Archive, Change
+from tests.run.conftest import Finished, finish
 from tests.run.world import Events, World, engine_process, profile, wait_for
 
 LONG = {"updates": "60"}
@@ -140,3 +143,22 @@ def test_killing_the_client_changes_nothing_for_the_engine(world: World) -> None
     events.wait("candidate.created", "c002")
     wait_for(lambda: world.folder("r").engine() is None, "the extended run has ended")
     assert len(world.export("r")["candidates"]) == 3
+
+
+def test_a_crash_between_a_score_and_its_reflection_is_made_good(finished: Finished, world: World) -> None:
+    """What a kill -9 leaves when it comes after the trial's commit and before the candidate's."""
+    shutil.copytree(finished.folder.path, world.path / "runs" / "r")
+    folder = world.folder("r")
+    archive = Archive.open(folder.archive)
+    unsettled = {"status": "scoring", "overall": None, "benchmarks": {}, "reflection": None, "finished": None}
+    archive.commit([Change("candidates", "c004", unsettled), Change("run", "shared", {"status": "running"})], [])
+    archive.close()
+    assert world.poise("resume", "r").returncode == 0
+    Events(folder).wait("run.status", status="finished", after=archive_seq(finished))
+    before, after = finished.export["candidates"][4], world.export("r")["candidates"][4]
+    for key in ("status", "overall", "benchmarks", "reflection"):
+        assert before[key] == after[key]
+
+
+def archive_seq(finished: Finished) -> int:
+    return EventReader(finished.folder.events).read()[-1].seq
