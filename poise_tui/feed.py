@@ -1,0 +1,43 @@
+"""Reads a run's growing files into snapshots; the dashboard's only way to know anything."""
+
+from collections.abc import Callable
+from time import monotonic
+
+from engine.archive.events import EventReader, JsonLinesReader
+from engine.archive.folder import RunFolder, shown_status
+from poise_tui.snapshot import Snapshot
+from poise_tui.store import Store
+
+CHUNK = 2 << 20
+"""Bytes a poll reads at most: a huge history arrives in steps, the first of which is on screen at once."""
+
+STATUS_SECONDS = 1.0
+"""How often to ask whether an engine still holds the run."""
+
+
+class FolderFeed:
+    """Polls one run's folder, from one thread."""
+
+    def __init__(self, folder: RunFolder, clock: Callable[[], float] = monotonic) -> None:
+        self.folder = folder
+        self.behind = False
+        """Whether the last poll left something unread."""
+        self._events = EventReader(folder.events)
+        self._telemetry = JsonLinesReader(folder.telemetry, order="time", max_line=1 << 20)
+        self._store = Store()
+        self._clock = clock
+        self._next_status = float("-inf")
+
+    def poll(self) -> Snapshot:
+        """Read what is new. Nothing new costs two `stat` calls and gives the same snapshot again."""
+        events = self._events.read(CHUNK)
+        self.behind = bool(events)
+        self._store.fold(events)
+        self._store.fold_telemetry(self._telemetry.read())
+        snapshot = self._store.snapshot()
+        now = self._clock()
+        if snapshot.run is not None and (events or now >= self._next_status):
+            self._next_status = now + STATUS_SECONDS
+            self._store.set_shown_status(shown_status(snapshot.run.status, self.folder))
+            snapshot = self._store.snapshot()
+        return snapshot

@@ -1,0 +1,151 @@
+"""How things look as text: numbers, times, statuses, glyphs, and untrusted text made harmless."""
+
+import locale
+import math
+import os
+import re
+from dataclasses import dataclass
+
+ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|$)|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL
+)
+"""Terminal sequences as a whole (CSI, OSC and their kin), so that their parameters vanish with them."""
+
+LIVE = frozenset({"training", "scoring", "verifying"})
+"""Statuses of a candidate that something works on right now."""
+
+
+def one_line(text: object) -> str:
+    """Untrusted text as one line without terminal sequences, control or bidirectional characters."""
+    stripped = ESCAPES.sub("", str(text))
+    return " ".join("".join(c if c.isprintable() else " " for c in stripped).split())
+
+
+def many_lines(text: object) -> str:
+    """Untrusted text with its line breaks kept, tabs as four blanks, and nothing else that a terminal obeys."""
+    stripped = ESCAPES.sub("", str(text)).replace("\r\n", "\n").expandtabs(4)
+    return "".join(c if c == "\n" or c.isprintable() else " " for c in stripped)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A score with fixed digits; a dash for none."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """A difference with its sign; nothing for none."""
+    return "" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
+
+
+def compact(value: float | None) -> str:
+    """A number of any size in at most seven characters, for axes and legends."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size >= 1e5 or size < 1e-3:
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{value:.{max(0, min(3, 3 - len(str(int(size)))))}f}"
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    whole = max(0, int(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def mebibytes(value: float) -> str:
+    """Memory in the unit people read: 900 MiB, 23.5 GiB."""
+    return f"{value:.0f} MiB" if value < 1000 else f"{value / 1024:.1f} GiB"
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The characters the dashboard draws with."""
+
+    status: dict[str, str]
+    pipe: str
+    blank: str
+    tee: str
+    elbow: str
+    folded: str
+    dot: str
+    hollow: str
+    cross: str
+    bar: str
+    trough: str
+    braille: bool
+    ellipsis: str
+
+
+UNICODE = Glyphs(
+    status={
+        "queued": "○",
+        "verifying": "◌",
+        "training": "▶",
+        "paused": "‖",
+        "scoring": "◐",
+        "scored": "●",
+        "stopped": "■",
+        "failed": "✗",
+        "infeasible": "⊘",
+        "pruned": "✂",
+        "duplicate": "≡",
+    },
+    pipe="│ ",
+    blank="  ",
+    tee="├ ",
+    elbow="└ ",
+    folded="…",
+    dot="●",
+    hollow="○",
+    cross="×",
+    bar="█",
+    trough="░",
+    braille=True,
+    ellipsis="…",
+)
+
+ASCII = Glyphs(
+    status={
+        "queued": ".",
+        "verifying": "v",
+        "training": ">",
+        "paused": "=",
+        "scoring": "o",
+        "scored": "*",
+        "stopped": "#",
+        "failed": "!",
+        "infeasible": "/",
+        "pruned": "x",
+        "duplicate": "~",
+    },
+    pipe="| ",
+    blank="  ",
+    tee="|-",
+    elbow="`-",
+    folded="+",
+    dot="*",
+    hollow="o",
+    cross="x",
+    bar="#",
+    trough="-",
+    braille=False,
+    ellipsis="~",
+)
+
+
+def choose_glyphs() -> Glyphs:
+    """Unicode where the terminal has it; ASCII with POISE_ASCII=1 or another encoding than UTF-8."""
+    asked = os.environ.get("POISE_ASCII", "")
+    if asked not in ("", "0"):
+        return ASCII
+    encoding = locale.getpreferredencoding(False).lower().replace("-", "")
+    return UNICODE if encoding == "utf8" else ASCII
+
+
+def shorten(text: str, width: int, glyphs: Glyphs) -> str:
+    """The text, cut to a width with a mark that it was; for text of single-width characters."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + glyphs.ellipsis

@@ -1,0 +1,75 @@
+"""Questions and the help, over the dashboard."""
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from poise_tui.screens.keys import KEYS
+
+
+class Question(ModalScreen[str | None]):
+    """A question answered by one key; Esc answers nothing."""
+
+    def __init__(self, question: str, answers: dict[str, str]) -> None:
+        """
+        Args:
+            question: plain text.
+            answers: what each key means.
+        """
+        super().__init__()
+        self._question = question
+        self._answers = answers
+        for key in answers:
+            self._bindings.bind(key, f"answer({key!r})", show=False)
+
+    BINDINGS: list[BindingType] = [Binding("escape,q,n", "answer('')", show=False)]  # noqa: RUF012
+
+    def compose(self) -> ComposeResult:
+        lines = [Content(self._question), Content("")]
+        for key, meaning in {**self._answers, "Esc": "back"}.items():
+            lines.append(Content.assemble((f"  {key:<4}", "bold $accent"), meaning))
+        yield Static(Content("\n").join(lines), classes="dialog")
+
+    def action_answer(self, key: str) -> None:
+        """Close with an answer."""
+        self.dismiss(key or None)
+
+
+class Help(ModalScreen[None]):
+    """All keys, from the table that binds them."""
+
+    BINDINGS: list[BindingType] = [  # noqa: RUF012
+        Binding("escape,q,question_mark,enter", "close", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("up,k", "scroll(-1)", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        lines: list[Content] = []
+        for section in dict.fromkeys(key.section for key in KEYS):
+            lines += [Content("")] if lines else []
+            lines.append(Content.styled(section, "bold $primary"))
+            lines += [
+                Content.assemble((f"  {key.shown:<11}", "bold $accent"), key.help)
+                for key in KEYS
+                if key.section == section
+            ]
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Static(Content("\n").join(lines))
+
+    def action_close(self) -> None:
+        """Back to the dashboard."""
+        self.dismiss(None)
+
+    def action_scroll(self, rows: int) -> None:
+        """Up or down."""
+        self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
+
+    def on_mount(self, _: Any) -> None:
+        self.query_one(VerticalScroll).border_title = "keys"
+        self.query_one(VerticalScroll).border_subtitle = "Esc: back"

@@ -1,0 +1,206 @@
+"""What the dashboard knows at one moment: immutable, and all that a widget ever sees."""
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+METRICS: tuple[str, ...] = ("reward", "correct", "kl", "entropy", "length", "grad_norm", "clip_fraction")
+"""What the curves can show, in the order in which a key goes through them."""
+
+ENDED = ("finished", "stopped", "dead")
+
+Json = Mapping[str, Any]
+NOTHING: Json = MappingProxyType({})
+
+
+class Curve:
+    """A trial's metrics up to now: columns that only grow, seen up to a length that never changes.
+
+    So a snapshot costs nothing to take while 10,000 points are there, and still never changes.
+    """
+
+    __slots__ = ("_columns", "_steps", "count")
+
+    def __init__(self, steps: "array[float]", columns: Mapping[str, "array[float]"], count: int) -> None:
+        self._steps = steps
+        self._columns = columns
+        self.count = count
+
+    def steps(self) -> "array[float]":
+        """(count,) the optimizer updates, ascending."""
+        return self._steps[: self.count]
+
+    def values(self, metric: str) -> "array[float]":
+        """(count,) the values at those updates; NaN where there is none."""
+        return self._columns[metric][: self.count]
+
+    def last(self, metric: str) -> float | None:
+        """The newest value that is a number, of the last few."""
+        for value in reversed(self._columns[metric][max(0, self.count - 10) : self.count]):
+            if not math.isnan(value):
+                return value
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Curve) or self.count != other.count or self.steps() != other.steps():
+            return False
+        # NaN is no value here and equal to itself, which array comparison does not know.
+        return all(self.values(m).tobytes() == other.values(m).tobytes() for m in METRICS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def empty_curve() -> Curve:
+    """A curve without points."""
+    return Curve(array("d"), {metric: array("d") for metric in METRICS}, 0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a candidate."""
+
+    id: str
+    purpose: str
+    status: str
+    step: int
+    steps: int
+    overall: float | None
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One node of the tree."""
+
+    id: str
+    name: str
+    parent: str | None
+    status: str
+    cause: str | None
+    overall: float | None
+    pinned: bool
+    document: Json
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def main_trial(self) -> Trial | None:
+        """The training that shows the candidate best: its search trial, else any."""
+        named = [t for t in self.trials if t.purpose == "search"]
+        return named[0] if named else self.trials[0] if self.trials else None
+
+    @property
+    def running_trial(self) -> Trial | None:
+        """The training that goes on now."""
+        return next((t for t in self.trials if t.status == "training"), None)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A node's place in the tree: its id, its depth, and for each level whether more siblings follow."""
+
+    id: str
+    more: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the log pane."""
+
+    seq: int
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run document, and the status users see."""
+
+    id: str
+    profile: str
+    status: str
+    shown: str
+    reason: str | None
+    total: int | None
+    created: float
+    clock_base: float
+    clock_since: float
+    last_event: float
+    usd: float
+    gpu_seconds: float
+    llm: str
+    workers: int
+
+    def elapsed(self, now: float) -> float:
+        """Seconds that engines have spent on the run; `now` is unix time."""
+        until = self.last_event if self.shown in ENDED else now
+        return self.clock_base + max(0.0, until - self.clock_since)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU's load: percent and MiB; None where the device does not say."""
+
+    index: int
+    name: str
+    util: float | None
+    used: float | None
+    total: float | None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The newest telemetry sample; memory in MiB."""
+
+    time: float
+    cpu: float
+    cores: int
+    memory_used: float
+    memory_total: float
+    gpus: tuple[Gpu, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the dashboard shows at one moment. Parts that did not change are the same objects as before."""
+
+    run: Run | None = None
+    candidates: Mapping[str, Candidate] = field(default_factory=lambda: MappingProxyType({}))
+    tree: tuple[Branch, ...] = ()
+    log: tuple[LogLine, ...] = ()
+    machine: Machine | None = None
+    dropped: int = 0
+
+    @property
+    def root(self) -> Candidate | None:
+        """The candidate every other is compared with."""
+        return self.candidates.get(self.tree[0].id) if self.tree else None
+
+    @property
+    def best(self) -> Candidate | None:
+        """The candidate with the highest Overall that was not pruned."""
+        scored = [c for c in self.candidates.values() if c.overall is not None and c.status != "pruned"]
+        return max(scored, key=lambda c: c.overall or 0.0, default=None)
+
+    @property
+    def training_began(self) -> bool:
+        """Whether any training step has arrived."""
+        return any(t.step > 0 for c in self.candidates.values() for t in c.trials)
+
+    def delta(self, candidate: Candidate) -> float | None:
+        """Overall above the root's; None for the root and where either has none."""
+        root = self.root
+        if root is None or candidate.id == root.id or candidate.overall is None or root.overall is None:
+            return None
+        return candidate.overall - root.overall
+
+    def descendants(self, node: str) -> tuple[str, ...]:
+        """The ids below a node, in the tree's order."""
+        for place, branch in enumerate(self.tree):
+            if branch.id == node:
+                below = self.tree[place + 1 :]
+                end = next((i for i, b in enumerate(below) if len(b.more) <= len(branch.more)), len(below))
+                return tuple(b.id for b in below[:end])
+        return ()

@@ -1,0 +1,299 @@
+"""Folds the run's events into immutable snapshots, at the cost of the new events only."""
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from engine.archive.events import Event
+from poise_tui.commands.headless import Progress
+from poise_tui.format import one_line
+from poise_tui.snapshot import METRICS, Branch, Candidate, Curve, Gpu, Json, LogLine, Machine, Run, Snapshot, Trial
+
+LOG_LINES = 1000
+"""How much the log pane remembers."""
+
+UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What an event raises that has not the promised shape."""
+
+
+class Store:
+    """What is known of a run. Fold into it from one thread; its snapshots may go to any."""
+
+    def __init__(self) -> None:
+        self._snapshot = Snapshot()
+        self._candidates: dict[str, Candidate] = {}
+        self._columns: dict[str, _Columns] = {}
+        self._owner: dict[str, str] = {}
+        """Which candidate a trial belongs to."""
+        self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._progress = Progress()
+        self._run: Run | None = None
+        self._machine: Machine | None = None
+        self._dropped = 0
+        self._new_candidates = self._new_lines = False
+
+    def fold(self, events: Iterable[Event]) -> None:
+        """Take in events. One that has not the promised shape is counted and changes nothing."""
+        event = None
+        for event in events:
+            try:
+                if (handler := self._HANDLERS.get(event.kind)) is not None:
+                    handler(self, event)
+                self._tell(event)
+            except UNUSABLE:
+                self._dropped += 1
+        if event is not None and self._run is not None:
+            self._run = replace(self._run, last_event=event.time)
+
+    def fold_telemetry(self, samples: Iterable[Json]) -> None:
+        """Take in samples of the machine; the newest stays."""
+        for sample in samples:
+            try:
+                self._machine = _machine(sample)
+            except UNUSABLE:
+                self._dropped += 1
+
+    def set_shown_status(self, shown: str) -> None:
+        """What `shown_status` says of the run: its own status, or dead."""
+        if self._run is not None and self._run.shown != shown:
+            self._run = replace(self._run, shown=shown)
+
+    def snapshot(self) -> Snapshot:
+        """The state now. What did not change is the same object as in the snapshot before, itself included."""
+        before = self._snapshot
+        candidates, tree, log = before.candidates, before.tree, before.log
+        if self._new_candidates:
+            candidates = MappingProxyType(dict(self._candidates))
+            if len(candidates) != len(before.candidates):
+                tree = build_tree(candidates)
+        if self._new_lines:
+            log = tuple(self._log)
+        self._new_candidates = self._new_lines = False
+        parts = (candidates, tree, log, self._run, self._machine, self._dropped)
+        known = (before.candidates, before.tree, before.log, before.run, before.machine, before.dropped)
+        if any(new is not old for new, old in zip(parts, known, strict=True)):
+            self._snapshot = Snapshot(self._run, candidates, tree, log, self._machine, self._dropped)
+        return self._snapshot
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def _run_created(self, event: Event) -> None:
+        data = event.data
+        self._run = Run(
+            id=one_line(data["id"]),
+            profile=one_line(data["profile"]),
+            status=str(data["status"]),
+            shown=str(data["status"]),
+            reason=None,
+            total=data["budget"]["candidates"],
+            created=float(data["created"]),
+            clock_base=float(data["spent"]["wall_seconds"]),
+            clock_since=event.time,
+            last_event=event.time,
+            usd=float(data["spent"]["llm_usd"]),
+            gpu_seconds=float(data["spent"]["gpu_seconds"]),
+            llm=one_line(data["llm"]),
+            workers=int(data["workers"]),
+        )
+
+    def _run_status(self, event: Event) -> None:
+        if self._run is not None:
+            status, reason = str(event.data["status"]), event.data.get("reason")
+            self._run = replace(self._run, status=status, shown=status, reason=reason and one_line(reason))
+            if reason == "engine started":  # what passed while no engine ran is nobody's time
+                self._run = replace(self._run, clock_since=event.time)
+
+    def _run_updated(self, event: Event) -> None:
+        if self._run is None:
+            return
+        if (budget := event.data.get("budget")) is not None:
+            self._run = replace(self._run, total=budget["candidates"])
+        if (spent := event.data.get("spent")) is not None:
+            self._run = replace(self._run, usd=float(spent["llm_usd"]), gpu_seconds=float(spent["gpu_seconds"]))
+            if float(spent["wall_seconds"]) > self._run.clock_base:
+                self._run = replace(
+                    self._run, clock_base=float(spent["wall_seconds"]), clock_since=event.time
+                )
+
+    def _candidate_created(self, event: Event) -> None:
+        document = MappingProxyType(dict(event.data))
+        self._put(
+            Candidate(
+                id=str(document["id"]),
+                name=one_line(document["name"]),
+                parent=document["parent"],
+                status=str(document["status"]),
+                cause=document.get("cause") and one_line(document["cause"]),
+                overall=_score(document.get("overall")),
+                pinned=bool(document.get("pinned")),
+                document=document,
+            )
+        )
+
+    def _candidate_changed(self, event: Event) -> None:
+        """A new status, or changed fields: both are fields of the document."""
+        old = self._candidates[str(event.node)]
+        document = MappingProxyType({**old.document, **event.data})
+        cause = document.get("cause")
+        self._put(
+            replace(
+                old,
+                name=one_line(document["name"]),
+                status=str(document["status"]),
+                cause=cause and one_line(cause),
+                overall=_score(document.get("overall")),
+                pinned=bool(document.get("pinned")),
+                document=document,
+            )
+        )
+
+    def _trial_created(self, event: Event) -> None:
+        data = event.data
+        trial = Trial(
+            id=str(data["id"]),
+            purpose=str(data["purpose"]),
+            status=str(data["status"]),
+            step=0,
+            steps=int(data["steps"]),
+            overall=_score(data.get("overall")),
+            curve=Curve(array("d"), {}, 0),
+        )
+        candidate = self._candidates[str(data["candidate"])]
+        self._owner[trial.id] = candidate.id
+        self._columns[trial.id] = _Columns()
+        self._put(replace(candidate, trials=(*(t for t in candidate.trials if t.id != trial.id), trial)))
+
+    def _trial_updated(self, event: Event) -> None:
+        trial, data = self._trial(event), event.data
+        self._put_trial(
+            replace(
+                trial,
+                status=str(data.get("status", trial.status)),
+                overall=_score(data.get("overall", trial.overall)),
+                steps=int(data.get("steps", trial.steps)),
+            )
+        )
+
+    def _trial_metrics(self, event: Event) -> None:
+        trial = self._trial(event)
+        columns = self._columns[trial.id]
+        step = trial.step
+        for point in event.data["points"]:
+            step = int(point["step"])
+            columns.append(step, point)
+        self._put_trial(replace(trial, step=step, curve=columns.curve()))
+
+    def _decision(self, event: Event) -> None:
+        """It may come before or after its candidate; the document carries it then too."""
+        if (candidate := self._candidates.get(str(event.data["id"]))) is not None:
+            decision = {"saw": event.data["saw"], "terms": event.data["terms"]}
+            self._put(replace(candidate, document=MappingProxyType({**candidate.document, "decision": decision})))
+
+    _HANDLERS = {  # noqa: RUF012
+        "run.created": _run_created,
+        "run.status": _run_status,
+        "run.updated": _run_updated,
+        "candidate.created": _candidate_created,
+        "candidate.status": _candidate_changed,
+        "candidate.updated": _candidate_changed,
+        "trial.created": _trial_created,
+        "trial.updated": _trial_updated,
+        "trial.metrics": _trial_metrics,
+        "decision": _decision,
+    }
+
+    # -- small steps -------------------------------------------------------------------------------------------
+
+    def _tell(self, event: Event) -> None:
+        """The log pane says what a headless run prints, in the same words."""
+        for text in self._progress.lines(event):
+            self._log.append(LogLine(event.seq, _level(event), text))
+            self._new_lines = True
+
+    def _trial(self, event: Event) -> Trial:
+        wanted = str(event.data["trial"])
+        return next(t for t in self._candidates[self._owner[wanted]].trials if t.id == wanted)
+
+    def _put_trial(self, trial: Trial) -> None:
+        candidate = self._candidates[self._owner[trial.id]]
+        trials = tuple(trial if t.id == trial.id else t for t in candidate.trials)
+        self._put(replace(candidate, trials=trials))
+
+    def _put(self, candidate: Candidate) -> None:
+        self._candidates[candidate.id] = candidate
+        self._new_candidates = True
+
+
+class _Columns:
+    """The growing side of a `Curve`."""
+
+    def __init__(self) -> None:
+        self.steps: array[float] = array("d")
+        self.values: dict[str, array[float]] = {metric: array("d") for metric in METRICS}
+
+    def append(self, step: int, point: Json) -> None:
+        """Add an update; one that a resumed training repeats is there already."""
+        if self.steps and step <= self.steps[-1]:
+            return
+        row = [_plottable(point.get(metric)) for metric in METRICS]
+        for metric, value in zip(METRICS, row, strict=True):
+            self.values[metric].append(value)
+        self.steps.append(step)
+
+    def curve(self) -> Curve:
+        return Curve(self.steps, self.values, len(self.steps))
+
+
+def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
+    """All candidates, each before its children, siblings in the order of their creation.
+
+    A candidate whose parent is unknown stands at the top, so that nothing is ever hidden. No recursion:
+    a lineage may be deeper than Python's stack.
+    """
+    children: dict[str | None, list[str]] = {}
+    for candidate in candidates.values():
+        parent = candidate.parent if candidate.parent in candidates and candidate.parent != candidate.id else None
+        children.setdefault(parent, []).append(candidate.id)
+    found: list[Branch] = []
+    waiting: list[Branch] = [Branch(node, ()) for node in reversed(children.get(None, []))]
+    while waiting:
+        branch = waiting.pop()
+        found.append(branch)
+        below = children.get(branch.id, [])
+        last = len(below) - 1
+        waiting.extend(Branch(below[i], (*branch.more, i < last)) for i in range(last, -1, -1))
+    return tuple(found)
+
+
+def _level(event: Event) -> str:
+    if event.kind == "log":
+        return str(event.data["level"])
+    if event.kind == "steering":
+        return "steering"
+    status = event.data.get("status")
+    return "error" if status in ("failed", "infeasible") else "good" if status == "scored" else "info"
+
+
+def _score(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _plottable(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+
+
+def _machine(sample: Json) -> Machine:
+    cores = [float(c) for c in sample["cpu"]]
+    return Machine(
+        time=float(sample["time"]),
+        cpu=sum(cores) / max(1, len(cores)),
+        cores=len(cores),
+        memory_used=float(sample["memory_used"]),
+        memory_total=float(sample["memory_total"]),
+        gpus=tuple(
+            Gpu(int(g["index"]), one_line(g["name"]), g["util"], g["mem_used"], g["mem_total"]) for g in sample["gpus"]
+        ),
+    )

@@ -1,0 +1,112 @@
+"""Lines drawn with braille dots, two columns and four rows of dots in a character; plain Python, no numpy."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""The bit of a dot, by its row and column in the character (Unicode block 2800)."""
+
+Point = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an axis spans."""
+
+    low: float
+    high: float
+
+    def around(self) -> "Range":
+        """The same, never empty: a constant lies in the middle."""
+        if self.high > self.low:
+            return self
+        margin = abs(self.low) * 0.1 or 0.5
+        return Range(self.low - margin, self.high + margin)
+
+
+def decimate(steps: Sequence[float], values: Sequence[float], across: Range, columns: int) -> list[list[Point]]:
+    """At most two points a column, the smallest and the largest, so that no spike is lost.
+
+    Args:
+        steps: (n,) ascending.
+        values: (n,) NaN where there is none.
+        across: what the columns span; later steps are left out.
+        columns: how many.
+
+    Returns:
+        pieces of a line, each a list of (column, value); a column in which all is NaN ends a piece.
+    """
+    pieces: list[list[Point]] = [[]]
+    width = (across.high - across.low) / max(1, columns - 1)
+    start = bisect_left(steps, across.low - width / 2)
+    while start < len(steps):
+        column = round((steps[start] - across.low) / width) if width else 0
+        if column >= columns:
+            break
+        end = max(start + 1, bisect_left(steps, across.low + (column + 0.5) * width, start))
+        part = values[start:end]
+        if math.isnan(sum(part)):
+            part = [value for value in part if not math.isnan(value)]
+        if not part:
+            pieces.append([])
+        elif len(part) == 1:
+            pieces[-1].append((column, part[0]))
+        else:
+            # In the order in which they came, so that the line does not zigzag.
+            low, high = min(part), max(part)
+            rising = list(part).index(low) <= list(part).index(high)
+            pieces[-1] += [(column, low), (column, high)] if rising else [(column, high), (column, low)]
+        start = end
+    return [piece for piece in pieces if piece]
+
+
+class Canvas:
+    """A rectangle of characters to draw lines into; each character belongs to the line drawn last."""
+
+    def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
+        """
+        Args:
+            width: characters.
+            height: characters.
+            braille: else one mark a character, for terminals without braille.
+        """
+        self.width, self.height, self.braille = width, height, braille
+        self.columns = width * 2 if braille else width
+        self.rows = height * 4 if braille else height
+        self._bits = [[0] * width for _ in range(height)]
+        self._owner = [[-1] * width for _ in range(height)]
+
+    def line(self, points: Sequence[Point], upward: Range, owner: int) -> None:
+        """Join points (column, value) by a line.
+
+        Args:
+            points: columns count dots.
+            upward: the values at the bottom and the top row.
+            owner: who gets the characters, such as the index of a series.
+        """
+        scale = (self.rows - 1) / (upward.high - upward.low)
+        dots = [(column, round((upward.high - value) * scale)) for column, value in points]
+        self._dot(*dots[0], owner)
+        for (x0, y0), (x1, y1) in zip(dots, dots[1:], strict=False):
+            count = max(abs(x1 - x0), abs(y1 - y0), 1)
+            for i in range(1, count + 1):
+                self._dot(x0 + round((x1 - x0) * i / count), y0 + round((y1 - y0) * i / count), owner)
+
+    def _dot(self, x: int, y: int, owner: int) -> None:
+        if 0 <= x < self.columns and 0 <= y < self.rows:
+            column, row = (x // 2, y // 4) if self.braille else (x, y)
+            self._bits[row][column] |= DOTS[y % 4][x % 2] if self.braille else 1
+            self._owner[row][column] = owner
+
+    def runs(self, row: int) -> list[tuple[str, int]]:
+        """One row as (text, owner) runs; owner -1 is empty space."""
+        found: list[tuple[str, int]] = []
+        for bits, owner in zip(self._bits[row], self._owner[row], strict=True):
+            mark = " " if not bits else chr(0x2800 + bits) if self.braille else "*"
+            if found and found[-1][1] == owner:
+                found[-1] = (found[-1][0] + mark, owner)
+            else:
+                found.append((mark, owner))
+        return found

@@ -1,0 +1,183 @@
+"""What the tabs of the detail pane say, as text without markup: all of it may come from a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.content import Content
+from textual.highlight import highlight
+
+from poise_tui.candidate_files import CandidateFiles, Sample
+from poise_tui.format import Glyphs, many_lines, number, one_line, signed
+from poise_tui.snapshot import Candidate, Snapshot
+
+MUTED = "$foreground 60%"
+MOST_SAMPLES = 64
+
+
+def idea(candidate: Candidate, snapshot: Snapshot) -> Content:
+    """Hypothesis, mechanisms, what became of it, and why its parent was chosen."""
+    document = candidate.document
+    proposal = _mapping(document.get("proposal"))
+    parts = [
+        _title(f"{candidate.id} {candidate.name}"),
+        _pair("status", candidate.status + (f": {candidate.cause}" if candidate.cause else "")),
+        _pair("parent", _named(candidate.parent, snapshot)),
+    ]
+    provenance = _mapping(document.get("provenance"))
+    by = " ".join(one_line(provenance[k]) for k in ("proposer", "model") if provenance.get(k))
+    cost = _mapping(document.get("cost"))
+    parts += [_pair("proposed by", by)] if by else []
+    if (seconds := cost.get("train_seconds")) is not None:
+        parts.append(_pair("trained", f"{seconds:.0f} s"))
+    parts += [Content(""), _title("Hypothesis"), Content(many_lines(proposal.get("hypothesis", "none given")))]
+    parts += [Content(""), _title("Mechanisms")]
+    mechanisms = [m for m in proposal.get("mechanisms") or [] if isinstance(m, Mapping)]
+    for mechanism in mechanisms:
+        params = ", ".join(f"{k}={v}" for k, v in _mapping(mechanism.get("params")).items())
+        parts.append(Content(f"  {one_line(mechanism.get('name'))}({one_line(params)})"))
+    parts += [] if mechanisms else [Content("  none: this is plain GRPO")]
+    parts += _verification(_mapping(document.get("verification")))
+    parts += _decision(_mapping(document.get("decision")), candidate, snapshot)
+    return Content("\n").join(parts)
+
+
+def _verification(report: Mapping[str, Any]) -> list[Content]:
+    checks = [c for c in report.get("checks") or [] if isinstance(c, Mapping)]
+    if not checks:
+        return []
+    lines = [Content(""), _title("Verification")]
+    for check in checks:
+        verdict = ("passed", "$success") if check.get("passed") else ("failed", "$error")
+        said = f"  {one_line(check.get('name'))}: {one_line(check.get('detail') or '')}"
+        lines.append(Content.assemble("  ", verdict, said))
+    return lines
+
+
+def _decision(decision: Mapping[str, Any], candidate: Candidate, snapshot: Snapshot) -> list[Content]:
+    """The terms of every parent that could have been chosen; the chosen one stands out."""
+    terms = {k: v for k, v in _mapping(decision.get("terms")).items() if isinstance(v, Mapping)}
+    if not terms:
+        return []
+    names = list(dict.fromkeys(name for row in terms.values() for name in row))
+    head = "  parent".ljust(12) + "".join(f"{one_line(n)[:12]:>13}" for n in names)
+    lines = [Content(""), _title("Why this parent"), Content.styled(head, MUTED)]
+    for node, row in terms.items():
+        numbers = "".join(f"{number(_float(row.get(n)), 3):>13}" for n in names)
+        style = "bold" if node == candidate.parent else ""
+        lines.append(Content.styled(f"  {one_line(node)[:9]:<10}{numbers}", style))
+    saw = [node for node in decision.get("saw") or [] if node in snapshot.candidates]
+    lines.append(Content.styled(f"  decided from the results of {', '.join(saw) or 'none'}", MUTED))
+    return lines
+
+
+def code(files: CandidateFiles) -> Content:
+    """The algorithm's file, highlighted."""
+    if files.code is None:
+        return Content.styled("no file yet", MUTED)
+    return highlight(many_lines(files.code), language="python")
+
+
+def scores(candidate: Candidate, snapshot: Snapshot, glyphs: Glyphs) -> Content:
+    """Every task with its interval, beside the root's."""
+    benchmarks = _mapping(candidate.document.get("benchmarks"))
+    root = snapshot.root
+    ours, roots = candidate.overall, None if root is None else root.overall
+    lines = [_title(f"{candidate.id} {candidate.name}"), Content("")]
+    if not benchmarks:
+        why = candidate.cause or f"it is {candidate.status}"
+        return Content("\n").join([*lines, Content.styled(f"no scores yet: {why}", MUTED)])
+    of_root = _mapping(root.document.get("benchmarks")) if root is not None else {}
+    head = f"{'task':<10}{'metric':<9}{'value':>6}  {'95% interval':<15}{'root':>6}{'diff':>7}"
+    lines.append(Content.styled(head, MUTED))
+    for task, score in benchmarks.items():
+        score, other = _mapping(score), _mapping(of_root.get(task))
+        low, high = (*(score.get("ci") or ()), None, None)[:2]
+        interval = f"[{number(_float(low))}, {number(_float(high))}]"
+        row = f"{one_line(task)[:9]:<10}{one_line(score.get('metric'))[:8]:<9}"
+        row += f"{number(_float(score.get('value'))):>6}  {interval:<15}"
+        lines.append(_against(row, _float(score.get("value")), _float(other.get("value")), candidate is root))
+    lines.append(_against(f"{'Overall':<19}{number(ours):>6}{'':<17}", ours, roots, candidate is root, "bold"))
+    if snapshot.root is not None:
+        lines += _baselines(snapshot.root)
+    return Content("\n").join(lines)
+
+
+def _against(row: str, value: float | None, root: float | None, is_root: bool, style: str = "") -> Content:
+    if is_root or value is None or root is None:
+        return Content.styled(f"{row}{number(root):>6}", style)
+    mood = "$success" if value > root else "$error" if value < root else MUTED
+    return Content.assemble((f"{row}{number(root):>6}", style), (f"{signed(value - root):>7}", mood))
+
+
+def _baselines(root: Candidate) -> list[Content]:
+    """Other seeds of the root: how far apart equal algorithms land."""
+    found = [t.overall for t in root.trials if t.overall is not None]
+    if len(found) < 2:
+        return []
+    seeds = ", ".join(number(value) for value in found)
+    return [Content(""), Content.styled(f"the root by itself, {len(found)} seeds: {seeds}", MUTED)]
+
+
+def samples(files: CandidateFiles, glyphs: Glyphs) -> Content:
+    """Completions with what they earned, whole groups together, the newest group first."""
+    if not files.samples:
+        return Content.styled("no completions yet", MUTED)
+    lines: list[Content] = []
+    group: tuple[int, str] | None = None
+    for sample in files.samples[:MOST_SAMPLES]:
+        if (sample.step, sample.problem) != group:
+            group = (sample.step, sample.problem)
+            lines += [Content("")] if lines else []
+            lines.append(_title(f"update {sample.step}, {one_line(sample.task)}: {one_line(sample.prompt)}"))
+        lines.append(_sample(sample, glyphs))
+    return Content("\n").join(lines)
+
+
+def _sample(sample: Sample, glyphs: Glyphs) -> Content:
+    if sample.correct:
+        verdict = ("correct  ", "$success")
+    elif sample.truncated:
+        verdict = ("truncated", "$warning")
+    elif not sample.valid:
+        verdict = ("invalid  ", "$warning")
+    else:
+        verdict = ("wrong    ", "$error")
+    parts = " ".join(f"{one_line(name)} {value:.2f}" for name, value in sample.parts.items())
+    numbers = f"{number(sample.reward, 2):>6} {signed(sample.advantage, 2):>6} "
+    return Content.assemble(
+        "  ", verdict, numbers, (one_line(sample.completion) or "(empty)", "bold"), (f"  {parts}", MUTED)
+    )
+
+
+def reflection(candidate: Candidate) -> Content:
+    """What was learned from it; headings of its Markdown stand out."""
+    text = candidate.document.get("reflection")
+    if not text:
+        return Content.styled("no reflection yet: it is written once the candidate has scored or failed", MUTED)
+    lines = [
+        _title(line.lstrip("# ")) if line.startswith("#") else Content(line) for line in many_lines(text).split("\n")
+    ]
+    return Content("\n").join(lines)
+
+
+def _title(text: str) -> Content:
+    return Content.styled(text, "bold $primary")
+
+
+def _pair(name: str, value: str) -> Content:
+    return Content.assemble((f"{name:<12}", MUTED), value)
+
+
+def _named(node: str | None, snapshot: Snapshot) -> str:
+    if node is None:
+        return "none: this is the root"
+    parent = snapshot.candidates.get(node)
+    return f"{one_line(node)} {parent.name}" if parent else one_line(node)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

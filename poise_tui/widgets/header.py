@@ -1,0 +1,82 @@
+"""The first line: which run, how it goes, how far it is, what it found and what it cost."""
+
+from collections.abc import Callable
+
+from textual.content import Content
+from textual.widgets import Static
+
+from poise_tui.format import Glyphs, duration, number, signed
+from poise_tui.snapshot import ENDED, Run, Snapshot
+
+STATUS_STYLE = {
+    "running": "$success",
+    "paused": "$warning",
+    "finished": "$primary",
+    "stopped": "$warning",
+    "dead": "bold $error",
+}
+SETTLED = ("scored", "failed", "infeasible", "duplicate", "stopped", "pruned")
+
+
+class Header(Static):
+    """Says it anew once a second while the run lives."""
+
+    def __init__(self, glyphs: Glyphs, clock: Callable[[], float], *, readonly: bool) -> None:
+        super().__init__(id="header")
+        self._glyphs, self._clock, self._readonly = glyphs, clock, readonly
+        self._snapshot = Snapshot()
+        self._pulse = True
+        self._shown: Content | None = None
+
+    def on_mount(self) -> None:
+        self.set_interval(1.0, self._beat)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show another state of the run."""
+        self._snapshot = snapshot
+        self._say()
+
+    def on_resize(self) -> None:
+        self._say()
+
+    def _beat(self) -> None:
+        run = self._snapshot.run
+        if run is not None and run.shown not in ENDED:
+            self._pulse = not self._pulse
+            self._say()
+
+    def _say(self) -> None:
+        run = self._snapshot.run
+        content = Content(" POISE") if run is None else self._line(run)
+        if self._shown is None or not content.is_same(self._shown):
+            self._shown = content
+            self.update(content)
+
+    def _line(self, run: Run) -> Content:
+        """As many parts as the width has room for, the most important first."""
+        snapshot = self._snapshot
+        dot = self._glyphs.dot if self._pulse or run.shown in ENDED else self._glyphs.hollow
+        nodes = [c for c in snapshot.candidates.values() if c.parent is not None]
+        done = sum(c.status in SETTLED for c in nodes)
+        parts: list[tuple[int, Content]] = [
+            (0, Content.styled(f" {run.id}", "bold")),
+            (0, Content.styled(f"{dot} {run.shown}", STATUS_STYLE.get(run.shown, ""))),
+            (1, Content(f"{done}/{run.total}" if run.total else f"{done} done")),
+        ]
+        if (best := snapshot.best) is not None:
+            delta = signed(snapshot.delta(best))
+            parts.append((0, Content(f"best {number(best.overall)}")))
+            if delta:
+                parts.append((1, Content.styled(f"{delta} vs root ({best.id})", "$success")))
+        parts.append((1, Content(duration(run.elapsed(self._clock())))))
+        spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
+        parts.append((3, Content(spent)))
+        parts.insert(1, (2, Content(run.profile)))
+        if self._readonly:
+            parts.append((0, Content.styled("read-only", "$warning")))
+        gap = Content("  ")
+        for least in (3, 2, 1, 0):
+            line = gap.join([content for rank, content in parts if rank <= least])
+            if line.cell_length <= self.size.width:
+                return line
+        return line

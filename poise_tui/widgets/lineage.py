@@ -1,0 +1,185 @@
+"""The tree of candidates, live: one line a node, drawn only where it is visible."""
+
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import Click, Resize
+from textual.message import Message
+from textual.strip import Strip
+
+from poise_tui.format import Glyphs, number, shorten, signed
+from poise_tui.snapshot import Branch, Candidate, Snapshot
+from poise_tui.widgets.pane import LinesPane
+
+STATUSES = (
+    ["queued", "verifying", "training", "paused", "scoring", "scored", "stopped", "failed", "infeasible", "pruned", "duplicate"]
+)
+NUMBERS = 14
+"""Columns at the right for Overall and its distance from the root's, or for the progress."""
+
+
+class Lineage(LinesPane):
+    """Candidates as a tree with a cursor. Left folds a branch, right unfolds it."""
+
+    COMPONENT_CLASSES = {  # noqa: RUF012
+        "lineage--guide",
+        "lineage--cursor",
+        "lineage--better",
+        "lineage--worse",
+        "lineage--best",
+        *(f"status--{status}" for status in STATUSES),
+    }
+    BORDER_TITLE = "1 candidates"
+    BORDER_SUBTITLE = "Overall  vs root"
+
+    @dataclass
+    class Selected(Message):
+        """The cursor stands on another node."""
+
+        node: str
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id="lineage")
+        self._glyphs = glyphs
+        self._snapshot = Snapshot()
+        self._rows: tuple[Branch, ...] = ()
+        self._folded: set[str] = set()
+        self._place = 0
+
+    @property
+    def selected(self) -> Candidate | None:
+        """The candidate under the cursor."""
+        if self._place < len(self._rows):
+            return self._snapshot.candidates.get(self._rows[self._place].id)
+        return None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw another state of the run; the cursor stays on its node."""
+        before, self._snapshot = self._snapshot, snapshot
+        if snapshot.tree is not before.tree:
+            self._arrange()
+        if snapshot.candidates is not before.candidates:
+            self.refresh()
+
+    def select(self, node: str) -> None:
+        """Put the cursor on a node, if it is visible."""
+        for place, branch in enumerate(self._rows):
+            if branch.id == node:
+                self._go(place)
+
+    def step(self, rows: int) -> bool:
+        self._go(self._place + rows)
+        return True
+
+    def end(self, bottom: bool) -> bool:
+        self._go(len(self._rows) - 1 if bottom else 0)
+        return True
+
+    def side(self, columns: int) -> bool:
+        """Fold or unfold the branch; left on a leaf goes to its parent."""
+        if (candidate := self.selected) is None:
+            return True
+        if columns > 0:
+            self._folded.discard(candidate.id)
+        elif candidate.id not in self._folded and self._snapshot.descendants(candidate.id):
+            self._folded.add(candidate.id)
+        elif candidate.parent is not None:
+            self.select(candidate.parent)
+            return True
+        self._arrange()
+        return True
+
+    def _arrange(self) -> None:
+        node = self._rows[self._place].id if self._place < len(self._rows) else None
+        if self._folded:
+            rows: list[Branch] = []
+            depth: int | None = None
+            for branch in self._snapshot.tree:
+                if depth is not None and len(branch.more) > depth:
+                    continue
+                depth = len(branch.more) if branch.id in self._folded else None
+                rows.append(branch)
+            self._rows = tuple(rows)
+        else:
+            self._rows = self._snapshot.tree
+        self.set_lines(len(self._rows))
+        self.refresh()
+        if node is None:
+            self._go(0, force=True)
+        else:
+            self._place = next((i for i, branch in enumerate(self._rows) if branch.id == node), self._place)
+
+    def _go(self, place: int, force: bool = False) -> None:
+        place = max(0, min(place, len(self._rows) - 1))
+        if not self._rows or (place == self._place and not force):
+            return
+        self._place = place
+        height = self.scrollable_content_region.height
+        if place < self.scroll_offset.y:
+            self.scroll_to(y=place, animate=False)
+        elif place >= self.scroll_offset.y + height:
+            self.scroll_to(y=place - height + 1, animate=False)
+        self.refresh()
+        self.post_message(self.Selected(self._rows[place].id))
+
+    def on_resize(self, _: Resize) -> None:
+        self.set_lines(len(self._rows))
+        self.scroll_to(y=max(0, min(self.scroll_offset.y, self._place)), animate=False)
+
+    def on_click(self, event: Click) -> None:
+        if (offset := event.get_content_offset(self)) is not None:
+            self._go(offset.y + self.scroll_offset.y)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        place = y + self.scroll_offset.y
+        if place >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        branch = self._rows[place]
+        cursor = self.get_component_rich_style("lineage--cursor") if place == self._place else Style()
+        segments = [
+            Segment(text, self.rich_style + style + cursor)
+            for text, style in self._cells(branch, self._snapshot.candidates[branch.id], width)
+        ]
+        return Strip(segments).adjust_cell_length(width, self.rich_style + cursor)
+
+    def _cells(self, branch: Branch, candidate: Candidate, width: int) -> list[tuple[str, Style]]:
+        glyphs, style = self._glyphs, self.get_component_rich_style
+        status = style(f"status--{candidate.status}") if candidate.status in STATUSES else Style()
+        guides = self._guides(branch, width // 3)
+        glyph = glyphs.status.get(candidate.status, "?")
+        name = candidate.name + (f" {glyphs.folded}" if candidate.id in self._folded else "")
+        room = max(4, width - NUMBERS - len(guides) - 2)
+        best = self._snapshot.best is candidate
+        label = shorten(f"{candidate.id} {name}", room, glyphs).ljust(room)
+        named = style("lineage--best") if best else status if candidate.status == "pruned" else Style()
+        return [
+            (guides, style("lineage--guide")),
+            (f"{glyph} ", status),
+            (label, named),
+            *self._numbers(candidate, status),
+        ]
+
+    def _guides(self, branch: Branch, room: int) -> str:
+        """Lines from the parent; of a very deep node only the last ones."""
+        if not branch.more:
+            return ""
+        glyphs = self._glyphs
+        above = "".join(glyphs.pipe if more else glyphs.blank for more in branch.more[:-1])
+        guides = above + (glyphs.tee if branch.more[-1] else glyphs.elbow)
+        return guides if len(guides) <= room else glyphs.ellipsis + guides[len(guides) - room + 1 :]
+
+    def _numbers(self, candidate: Candidate, status: Style) -> list[tuple[str, Style]]:
+        if (trial := candidate.running_trial) is not None:
+            percent = 100 * trial.step // max(1, trial.steps)
+            shown = number(candidate.overall) if candidate.overall is not None else "training"
+            return [(f"{shown:>8} {percent:>3}% ", status)]
+        if candidate.overall is None:
+            return [(f"{candidate.status:>13} ", status)]
+        delta = self._snapshot.delta(candidate)
+        mood = "lineage--better" if (delta or 0) > 0 else "lineage--worse"
+        return [
+            (f"{number(candidate.overall):>6}", Style(bold=True)),
+            (f"{signed(delta):>7} ", self.get_component_rich_style(mood)),
+        ]

@@ -1,0 +1,57 @@
+"""What every pane of the dashboard understands, so that the same keys do the same everywhere."""
+
+from textual.containers import Vertical
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+
+
+class Pane:
+    """Mixed into a widget that the digits and Tab lead to."""
+
+    def step(self, rows: int) -> bool:
+        """Up or down by so many rows; False leaves the key to the tree."""
+        return False
+
+    def side(self, columns: int) -> bool:
+        """Left or right; False leaves the key to the tree."""
+        return False
+
+    def end(self, bottom: bool) -> bool:
+        """To the top or the bottom; False leaves the key to the tree."""
+        return False
+
+    def page_rows(self) -> int:
+        """How many rows a page has."""
+        return 1
+
+
+class LinesPane(ScrollView, Pane, can_focus=True, inherit_bindings=False):
+    """A pane that draws lines itself and scrolls vertically."""
+
+    ALLOW_MAXIMIZE = True
+
+    def set_lines(self, count: int) -> None:
+        """How many lines there are to scroll through."""
+        size = Size(self.scrollable_content_region.width, count)
+        if self.virtual_size != size:
+            self.virtual_size = size
+
+    def step(self, rows: int) -> bool:
+        self.scroll_relative(y=rows, animate=False)
+        return True
+
+    def end(self, bottom: bool) -> bool:
+        if bottom:
+            self.scroll_end(animate=False)
+        else:
+            self.scroll_home(animate=False)
+        return True
+
+    def page_rows(self) -> int:
+        return max(1, self.scrollable_content_region.height - 1)
+
+
+class BoxPane(Vertical, Pane, can_focus=True, inherit_bindings=False):
+    """A pane that holds other widgets."""
+
+    ALLOW_MAXIMIZE = True
