@@ -245,6 +245,7 @@ class Engine:
             result = {"status": "failed", "cause": str(e)}
         if self._pruned(candidate):
             self.book.update_trial(trial, status="stopped")
+            self.decider.derive(candidate)
         elif result["status"] == "done":
             data = result["data"]
             self.book.update_trial(trial, status="scored", overall=data["overall"], benchmarks=data["benchmarks"])
