@@ -55,6 +55,8 @@ ALGORITHMS: dict[str, tuple[MechanismChoice, ...]] = {
     "NegativeWeight 2": (M("NegativeWeight", {"factor": 2.0}),),
     "EntropyBonus x10": (M("EntropyBonusScale", {"factor": 10.0}),),
     "KL x3": (M("KlScale", {"factor": 3.0}),),
+    "SoftOverlong 50 %": (M("SoftOverlong", {"band": 0.5}),),
+    "SolvedLength 0.4": (M("SolvedLengthPenalty", {"weight": 0.4}),),
     "TopEntropy 20 %": (M("TopEntropyTokens", {}),),
 }
 
