@@ -51,7 +51,7 @@ run: install
 	@$(BIN)/poise run $(ARGS)
 
 test: lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -92,6 +92,6 @@ def test_the_gate_is_make_test_and_make_test_leaves_nothing_out() -> None:
     assert "\nmake test\n" in gate
     assert "|| true" not in gate
     makefile = (ROOT / "Makefile").read_text()
-    for tool in ("ruff check .", "mypy", "lint-imports", 'pytest -m "not slow"'):
+    for tool in ("ruff check .", "mypy", "lint-imports", 'pytest -n 2 --dist worksteal -m "not slow"'):
         assert f"\t$(BIN)/{tool}\n" in makefile
     assert "apt" not in makefile.split(), "only the gate may call the system's package manager"
