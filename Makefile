@@ -62,7 +62,7 @@ test-slow: install
 	$(BIN)/pytest -m slow
 
 bench: install
-	$(BIN)/python -P -m benchmarks
+	$(BIN)/python -P -m benchmarks.engine_times
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
