@@ -65,8 +65,8 @@ class Engine:
         await self._restore()
         if self.stopping is None:
             self._spawn(self._decide())
-            for _ in range(self.config.workers):
-                self._spawn(self._work())
+            for worker in range(self.config.workers):
+                self._spawn(self._work(worker))
         async with self.changed:
             await self.changed.wait_for(lambda: self.stopping is not None or self._finished())
         await self._wind_down()
@@ -206,7 +206,7 @@ class Engine:
 
     # -- training
 
-    async def _work(self) -> None:
+    async def _work(self, worker: int) -> None:
         while True:
             async with self.changed:
                 await self.changed.wait_for(lambda: bool(self.queue) and not self.paused and self.stopping is None)
@@ -214,7 +214,7 @@ class Engine:
                 self.queue.remove(trial)
                 self.active[trial] = "training"
             try:
-                await self._run_trial(trial)
+                await self._run_trial(trial, worker)
             finally:
                 self.active.pop(trial, None)
                 await self.notify()
@@ -225,14 +225,14 @@ class Engine:
         index = int(trial.rsplit("-", 1)[1])
         return slot_of(document["candidate"]) if document["purpose"] == "search" else 2 * index + 0.5
 
-    async def _run_trial(self, trial: str) -> None:
+    async def _run_trial(self, trial: str, worker: int) -> None:
         document = self.book.trials[trial]
         candidate, main = document["candidate"], document["purpose"] == "search"
         result: Result = {"status": "done", "cause": None}
         try:
             if not document["trained"]:
                 self._mark(trial, "training", main)
-                result = await self.runner.train(trial)
+                result = await self.runner.train(trial, worker)
                 if result["status"] == "paused":
                     self._put_aside(trial, main)
                     return
@@ -240,7 +240,7 @@ class Engine:
                 self.book.update_trial(trial, trained=True)
                 self.active[trial] = "scoring"
                 self._mark(trial, "scoring", main)
-                result = await self.runner.score(trial)
+                result = await self.runner.score(trial, worker)
         except PoiseError as e:  # no process could be started for it
             result = {"status": "failed", "cause": str(e)}
         if self._pruned(candidate):

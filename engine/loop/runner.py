@@ -13,6 +13,7 @@ from engine.archive.tail_metrics import MetricsTail
 from engine.errors import PoiseError
 from engine.loop.book import Book
 from engine.loop.config import RunConfig, job_limits
+from engine.loop.machine import gpu_names
 from engine.loop.seeds import score_seed
 from engine.process.executor import Executor, Result
 
@@ -44,15 +45,19 @@ class TrialRunner:
         self._told: dict[str, int] = {}
         """The last step whose metrics were told, by trial: a resumed training writes some again."""
 
-    async def train(self, trial_id: str) -> Result:
-        """Train, from the newest checkpoint where there is one. The trial's cost is recorded however it ends."""
+    async def train(self, trial_id: str, worker: int) -> Result:
+        """Train, from the newest checkpoint where there is one. The trial's cost is recorded however it ends.
+
+        Args:
+            worker: who runs it, from 0; with several GPUs each worker has its own.
+        """
         trial = self.book.trials[trial_id]
         place = self.folder.trial(trial_id)
         self._running[trial_id] = ""
         tail = asyncio.create_task(self._tail(trial_id))
         try:
             result = await self.executor.run(
-                self._job(trial, "train", resume=place.checkpoints.is_dir(), off=trial["off"]),
+                self._job(trial, "train", worker, resume=place.checkpoints.is_dir(), off=trial["off"]),
                 on_start=lambda pid: self._on_start(trial_id),
             )
         finally:
@@ -64,7 +69,7 @@ class TrialRunner:
         self._charge(trial, "train_seconds", result["wall_seconds"])
         return result
 
-    async def score(self, trial_id: str) -> Result:
+    async def score(self, trial_id: str, worker: int) -> Result:
         """Score the trial's adapter on the development split; its outcomes go to scores.json."""
         trial = self.book.trials[trial_id]
         place = self.folder.trial(trial_id)
@@ -72,6 +77,7 @@ class TrialRunner:
         job = self._job(
             trial,
             "score",
+            worker,
             folder=place.path / "score",
             adapter=str(place.adapter),
             split=SPLIT,
@@ -120,7 +126,9 @@ class TrialRunner:
             self._told[trial_id] = points[-1]["step"]
             self.book.metrics(trial_id, points)
 
-    def _job(self, trial: dict[str, Any], kind: str, folder: Path | None = None, **more: Any) -> dict[str, Any]:
+    def _job(
+        self, trial: dict[str, Any], kind: str, worker: int, folder: Path | None = None, **more: Any
+    ) -> dict[str, Any]:
         return {
             "id": trial["id"],
             "kind": kind,
@@ -128,6 +136,7 @@ class TrialRunner:
             "algorithm": str(self.folder.candidate(trial["candidate"]).algorithm) if kind == "train" else None,
             "profile": self.config.profile,
             "seed": trial["seed"],
+            "gpu": worker % len(gpu_names()) if gpu_names() else None,
             "limits": job_limits(self.config.profile, kind),
             **more,
         }
@@ -135,6 +144,6 @@ class TrialRunner:
     def _charge(self, trial: dict[str, Any], what: str, seconds: float) -> None:
         cost = dict(trial["cost"])
         cost[what] = round(cost[what] + seconds, 3)
-        gpu = seconds if self.config.profile.get("device", "cpu") != "cpu" else 0.0
+        gpu = seconds if gpu_names() else 0.0
         cost["gpu_seconds"] = round(cost["gpu_seconds"] + gpu, 3)
         self.book.update_trial(trial["id"], cost=cost)

@@ -7,6 +7,7 @@ grader), `off` (mechanisms switched off), `resume` (go on from the newest checkp
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         Paused, Stopped: the control word ended it; a checkpoint is there.
         PoiseError: the algorithm is broken or the training diverged.
     """
+    if job.get("gpu") is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(job["gpu"])  # in time: nothing has touched CUDA in this process
     folder = Path(job["folder"])
     profile = job["profile"]
     algorithm = load_algorithm(Path(job["algorithm"])) if job.get("algorithm") else Algorithm("GRPO")
