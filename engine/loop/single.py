@@ -130,8 +130,8 @@ async def _follow(metrics: Path, updates: int) -> None:
         await asyncio.sleep(0.5)
         for point in tail.read():
             if point["step"] % 5 == 0 or point["step"] == updates:
-                line = f"update {point['step']}/{updates}  reward {point['reward']:.3f}  correct {point['correct']:.1%}"
-                print(line, file=sys.stderr, flush=True)
+                shown = "".join(f"  {k} {point[k]:.3f}" for k in ("reward", "correct") if point.get(k) is not None)
+                print(f"update {point['step']}/{updates}{shown}", file=sys.stderr, flush=True)
 
 
 @asynccontextmanager
