@@ -84,7 +84,8 @@ def test_a_resumed_training_is_bit_equal_to_one_that_was_never_interrupted(tmp_p
     theirs = toy.adapter(whole)
     assert all(torch.equal(v, theirs[k]) for k, v in toy.adapter(second).items())
     assert second.pipeline.state_dict() == whole.pipeline.state_dict()
-    rows = [[json.loads(x) for x in (tmp_path / n / "metrics.jsonl").read_text().splitlines()] for n in ("whole", "cut")]
+    files = [tmp_path / name / "metrics.jsonl" for name in ("whole", "cut")]
+    rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
     for one, other in zip(*rows, strict=True):
         for key in ("step", "loss", "grad_norm", "reward", "kl", "entropy", "clip_fraction", "all_fail", "parts"):
             assert one[key] == other[key], key
@@ -113,7 +114,7 @@ def test_a_narrow_log_probability_tile_changes_no_number(tmp_path: Path, monkeyp
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_its_update(tmp_path: Path) -> None:
-    with pytest.raises(PoiseError, match="diverged: .* at update 2"):
+    with pytest.raises(PoiseError, match=r"diverged: .* at update 2"):
         train(tmp_path / "t", Algorithm("GRPO"), save_steps=8, learning_rate=float("inf"))
 
 
