@@ -75,10 +75,10 @@ class PoiseApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
 
-    def run(self, *args: Any, **kwargs: Any) -> None:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run until the user leaves; see `textual.app.App.run`."""
         kwargs.setdefault("mouse", self._mouse)
-        super().run(*args, **kwargs)
+        return super().run(*args, **kwargs)
 
     def get_default_screen(self) -> Dashboard:
         """The one screen."""
@@ -166,9 +166,11 @@ class PoiseApp(App[None]):
         try:
             Connection(folder).send(command, node)
         except PoiseError as error:
-            self.call_from_thread(self.notify, one_line(error), severity="error", title=f"{command} {target}", markup=False)
+            title = f"{command} {target}"
+            self.call_from_thread(self.notify, one_line(error), severity="error", title=title, markup=False)
             return
         if command == "stop":
-            self.call_from_thread(self.exit, message=f"{folder.id} is stopping: `poise resume {folder.id}` takes it up again")
+            farewell = f"{folder.id} is stopping: `poise resume {folder.id}` takes it up again"
+            self.call_from_thread(self.exit, message=farewell)
         else:
             self.call_from_thread(self.notify, f"{command} {target}: accepted", timeout=2, markup=False)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from engine.archive.events import Event
-from poise_tui.commands.headless import Progress
+from poise_tui.commands.progress import Progress
 from poise_tui.format import one_line
 from poise_tui.snapshot import METRICS, Branch, Candidate, Curve, Gpu, Json, LogLine, Machine, Run, Snapshot, Trial
 

@@ -1,6 +1,6 @@
 """Questions and the help, over the dashboard."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -27,7 +27,7 @@ class Question(ModalScreen[str | None]):
         for key in answers:
             self._bindings.bind(key, f"answer({key!r})", show=False)
 
-    BINDINGS: list[BindingType] = [Binding("escape,q,n", "answer('')", show=False)]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,n", "answer('')", show=False)]
 
     def compose(self) -> ComposeResult:
         lines = [Content(self._question), Content("")]
@@ -43,7 +43,7 @@ class Question(ModalScreen[str | None]):
 class Help(ModalScreen[None]):
     """All keys, from the table that binds them."""
 
-    BINDINGS: list[BindingType] = [  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "close", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),

@@ -94,7 +94,7 @@ class Dashboard(Screen[None]):
 
     def _hints(self) -> Content:
         shown = [key for key in keys.KEYS if key.hint and not (key.steers and self._readonly)]
-        return Content("  ").join([Content.assemble((f" {k.shown}", "bold $accent"), f" {k.hint}") for k in shown])
+        return Content(" ").join([Content.assemble((f" {k.shown}", "bold $accent"), f" {k.hint}") for k in shown])
 
     # -- looking -----------------------------------------------------------------------------------------------
 

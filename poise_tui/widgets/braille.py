@@ -4,6 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of a dot, by its row and column in the character (Unicode block 2800)."""
@@ -89,7 +90,7 @@ class Canvas:
         scale = (self.rows - 1) / (upward.high - upward.low)
         dots = [(column, round((upward.high - value) * scale)) for column, value in points]
         self._dot(*dots[0], owner)
-        for (x0, y0), (x1, y1) in zip(dots, dots[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(dots):
             count = max(abs(x1 - x0), abs(y1 - y0), 1)
             for i in range(1, count + 1):
                 self._dot(x0 + round((x1 - x0) * i / count), y0 + round((y1 - y0) * i / count), owner)

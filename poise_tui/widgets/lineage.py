@@ -13,7 +13,8 @@ from poise_tui.snapshot import Branch, Candidate, Snapshot
 from poise_tui.widgets.pane import LinesPane
 
 STATUSES = (
-    ["queued", "verifying", "training", "paused", "scoring", "scored", "stopped", "failed", "infeasible", "pruned", "duplicate"]
+    *("queued", "verifying", "training", "paused", "scoring", "scored"),
+    *("stopped", "failed", "infeasible", "pruned", "duplicate"),
 )
 NUMBERS = 14
 """Columns at the right for Overall and its distance from the root's, or for the progress."""

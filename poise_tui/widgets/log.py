@@ -21,21 +21,30 @@ class Log(LinesPane):
         super().__init__(id="log")
         self._glyphs = glyphs
         self._lines: tuple[LogLine, ...] = ()
+        self._following = True
 
     def show(self, lines: tuple[LogLine, ...]) -> None:
         """Show these lines."""
         if lines is self._lines:
             return
-        following = self.is_vertical_scroll_end
         self._lines = lines
         self.set_lines(len(lines))
-        if following:
-            self.scroll_end(animate=False, immediate=True)
+        self._follow()
         self.refresh()
 
     def on_resize(self, _: Resize) -> None:
         self.set_lines(len(self._lines))
-        self.scroll_end(animate=False)
+        self._follow()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Whoever scrolls up stays there; whoever comes back to the bottom follows again."""
+        super().watch_scroll_y(old_value, new_value)
+        self._following = new_value >= old_value and self.is_vertical_scroll_end
+
+    def _follow(self) -> None:
+        if self._following:
+            # After the refresh: only then does the pane know how far it can scroll.
+            self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
         width, place = self.scrollable_content_region.width, y + self.scroll_offset.y

@@ -1,0 +1,40 @@
+"""Pictures of the screen, compared with those in __snapshots__ (update: pytest --snapshot-update)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poise_tui.app import PoiseApp
+from tests.dashboard import recorded
+from tests.dashboard.recorded import screen, until
+
+
+def after(*keys: str, wanted: str) -> Callable[[Any], Awaitable[None]]:
+    async def run(pilot: Any) -> None:
+        await until(pilot, lambda: "c004" in screen(pilot.app) and "disk is filling" in screen(pilot.app), "the run")
+        await pilot.press(*keys)
+        await until(pilot, lambda: wanted in screen(pilot.app), wanted)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("size", "keys", "wanted"),
+    [
+        ((80, 24), ["j"], "Gate-GRPO"),
+        ((200, 50), ["j"], "Gate-GRPO keeps work alive"),
+        ((80, 24), ["j", "5", "enter"], "pass@4"),
+        ((120, 40), ["6"], "9#0"),
+        ((80, 24), ["j", "x"], "and the 2 below it"),
+    ],
+    ids=["narrow", "wide", "scores", "samples", "prune"],
+)
+def test_the_screen_looks_as_it_did(
+    tmp_path: Path, snap_compare: Any, size: tuple[int, int], keys: list[str], wanted: str
+) -> None:
+    app = PoiseApp(folder=recorded.write(tmp_path), clock=lambda: recorded.START + 60)
+    assert snap_compare(app, terminal_size=size, run_before=after(*keys, wanted=wanted))
