@@ -1,6 +1,6 @@
 """Questions and the help, over the dashboard."""
 
-from typing import Any, ClassVar
+from typing import ClassVar, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -70,6 +70,6 @@ class Help(ModalScreen[None]):
         """Up or down."""
         self.query_one(VerticalScroll).scroll_relative(y=rows, animate=False)
 
-    def on_mount(self, _: Any) -> None:
+    def on_mount(self) -> None:
         self.query_one(VerticalScroll).border_title = "keys"
         self.query_one(VerticalScroll).border_subtitle = "Esc: back"
