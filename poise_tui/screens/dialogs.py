@@ -1,6 +1,6 @@
 """Questions and the help, over the dashboard."""
 
-from typing import ClassVar, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType

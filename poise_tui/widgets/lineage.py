@@ -8,7 +8,7 @@ from textual.events import Click, Resize
 from textual.message import Message
 from textual.strip import Strip
 
-from poise_tui.format import UNICODE, Glyphs, number, shorten, signed
+from poise_tui.format import Glyphs, number, shorten, signed
 from poise_tui.snapshot import Branch, Candidate, Snapshot
 from poise_tui.widgets.pane import LinesPane
 
