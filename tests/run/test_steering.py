@@ -14,7 +14,7 @@ from engine.archive.store import Archive, Change
 from tests.run.conftest import Finished, finish
 from tests.run.world import Events, World, engine_process, profile, wait_for
 
-LONG = {"updates": "60"}
+LONG = {"updates": "150"}
 
 
 def start(world: World, *more: str, **changes: str) -> tuple[subprocess.Popen[str], Events]:
@@ -56,7 +56,7 @@ def test_a_paused_node_frees_its_process_and_goes_on_from_its_checkpoint(world: 
         if e.kind == "trial.metrics" and e.data["trial"] == "c000-search-0"
         for p in e.data["points"]
     ]
-    assert steps == list(range(1, 61))
+    assert steps == list(range(1, 151))
 
 
 def test_pausing_the_run_stops_all_trainings_until_it_is_resumed(world: World) -> None:
