@@ -26,7 +26,9 @@ class Terminal:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.bytes = 0
-        env = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **environment}
+        # COLUMNS and LINES, which test runners set, would overrule the terminal's real size.
+        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        env = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **environment}
         command = ["-P", "-m", "poise_tui", "attach", "recorded", "--runs-dir", str(runs)]
         self.child = pexpect.spawn(sys.executable, command, env=env, dimensions=(rows, columns), timeout=1)
 
