@@ -62,6 +62,7 @@ test-slow: install
 	$(BIN)/pytest -m slow
 
 bench: install
+	$(BIN)/python -P -m benchmarks.dashboard_first_frame
 	$(BIN)/python -P -m benchmarks.engine_times
 
 clean:
