@@ -81,3 +81,12 @@ def test_lint_needs_no_import_of_the_candidate() -> None:
 def test_lint_refuses_a_file_that_no_one_can_read() -> None:
     assert "limit" in lint("#" * 100_000)[0]
     assert lint("algorithm = " + "(" * 5000)
+
+
+def test_the_example_in_the_readme_works(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    example = readme.split("```python\n")[1].split("```")[0]
+    (tmp_path / "optimist.py").write_text(example)
+    report = verify(tmp_path / "optimist.py")
+    assert report["passed"], report["cause"]
+    assert report["mechanisms"][0]["params"] == {"factor": 0.25}
