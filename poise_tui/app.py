@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+from rich.text import Text
 from textual import work
 from textual.app import App
 from textual.message import Message
@@ -68,6 +69,8 @@ class PoiseApp(App[None]):
         """Why the run could not be started; the application has ended then."""
         self._folder, self._starting = folder, starting
         self._readonly, self._mouse, self._clock = readonly, mouse, clock
+        self._glyphs = choose_glyphs()
+        self.set_class(not self._glyphs.braille, "-ascii")
         self._snapshot = Snapshot()
         self._began = clock()
         self._leaving = Event()
@@ -82,7 +85,7 @@ class PoiseApp(App[None]):
 
     def get_default_screen(self) -> Dashboard:
         """The one screen."""
-        return Dashboard(choose_glyphs(), self._clock, self.command, readonly=self._readonly)
+        return Dashboard(self._glyphs, self._clock, self.command, readonly=self._readonly)
 
     def on_dashboard_ready(self) -> None:
         """The first frame is there; now begin to look."""
@@ -103,7 +106,8 @@ class PoiseApp(App[None]):
             self.post_message(self.Found(starting()))
         except PoiseError as error:
             self.failure = error
-            self.call_from_thread(self.exit, return_code=int(error.code))
+            if not self._leaving.is_set():
+                self.call_from_thread(self.exit, return_code=int(error.code))
 
     @work(thread=True)
     def follow(self, folder: RunFolder) -> None:
@@ -171,6 +175,6 @@ class PoiseApp(App[None]):
             return
         if command == "stop":
             farewell = f"{folder.id} is stopping: `poise resume {folder.id}` takes it up again"
-            self.call_from_thread(self.exit, message=farewell)
+            self.call_from_thread(self.exit, message=Text(farewell))
         else:
             self.call_from_thread(self.notify, f"{command} {target}: accepted", timeout=2, markup=False)

@@ -8,8 +8,9 @@ from engine.archive.folder import RunFolder, shown_status
 from poise_tui.snapshot import Snapshot
 from poise_tui.store import Store
 
-CHUNK = 2 << 20
-"""Bytes a poll reads at most: a huge history arrives in steps, the first of which is on screen at once."""
+CHUNK = 1 << 18
+"""Bytes a poll reads at most: a huge history arrives in steps, the first of which is on screen at once, and the
+memory that parsing takes stays small (77 MB instead of 87 with 2 MiB, for 2,000 nodes and 80,000 points)."""
 
 STATUS_SECONDS = 1.0
 """How often to ask whether an engine still holds the run."""

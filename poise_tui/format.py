@@ -6,6 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
+
 ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|$)|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL
 )
@@ -56,9 +58,9 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
-def mebibytes(value: float) -> str:
-    """Memory in the unit people read: 900 MiB, 23.5 GiB."""
-    return f"{value:.0f} MiB" if value < 1000 else f"{value / 1024:.1f} GiB"
+def share(used: float, total: float) -> str:
+    """Memory given in MiB, in the unit people read: 2.1 of 23.5 GiB."""
+    return f"{used:.0f} of {total:.0f} MiB" if total < 1000 else f"{used / 1024:.1f} of {total / 1024:.1f} GiB"
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,10 @@ def choose_glyphs() -> Glyphs:
     asked = os.environ.get("POISE_ASCII", "")
     if asked not in ("", "0"):
         return ASCII
-    encoding = locale.getpreferredencoding(False).lower().replace("-", "")
+    encoding = locale.getencoding().lower().replace("-", "")  # the terminal's, whatever Python's UTF-8 mode says
     return UNICODE if encoding == "utf8" else ASCII
 
 
 def shorten(text: str, width: int, glyphs: Glyphs) -> str:
-    """The text, cut to a width with a mark that it was; for text of single-width characters."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + glyphs.ellipsis
+    """The text, cut to so many columns with a mark that it was cut."""
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + glyphs.ellipsis

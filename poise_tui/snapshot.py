@@ -4,6 +4,7 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -173,18 +174,18 @@ class Snapshot:
     machine: Machine | None = None
     dropped: int = 0
 
-    @property
+    @cached_property
     def root(self) -> Candidate | None:
         """The candidate every other is compared with."""
         return self.candidates.get(self.tree[0].id) if self.tree else None
 
-    @property
+    @cached_property
     def best(self) -> Candidate | None:
         """The candidate with the highest Overall that was not pruned."""
         scored = [c for c in self.candidates.values() if c.overall is not None and c.status != "pruned"]
         return max(scored, key=lambda c: c.overall or 0.0, default=None)
 
-    @property
+    @cached_property
     def training_began(self) -> bool:
         """Whether any training step has arrived."""
         return any(t.step > 0 for c in self.candidates.values() for t in c.trials)

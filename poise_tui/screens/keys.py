@@ -50,7 +50,8 @@ KEYS = (
     Key("u", "u", "restore", "take the pruning of the branch back", "Steer", "", True),
     Key("P", "P", "pause_run", "pause or resume the whole run", "Steer", "pause all", True),
     Key("question_mark", "?", "help", "this help", "Leave", "help"),
-    Key("q", "q", "leave", "leave: the run goes on, or is stopped (asks)", "Leave", "leave"),
+    Key("q,ctrl+c", "q, ^c", "leave", "leave: the run goes on, or is stopped (asks)", "Leave", "leave"),
+    Key("ctrl+q", "^q", "app.quit", "leave at once: the run goes on", "Leave"),
 )
 
 BINDINGS: list[BindingType] = [Binding(key.keys, key.action, key.help, show=False) for key in KEYS]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -94,7 +95,8 @@ class Dashboard(Screen[None]):
 
     def _hints(self) -> Content:
         shown = [key for key in keys.KEYS if key.hint and not (key.steers and self._readonly)]
-        return Content(" ").join([Content.assemble((f" {k.shown}", "bold $accent"), f" {k.hint}") for k in shown])
+        parts = [Content.assemble((f" {k.shown.split(',')[0]}", "bold $accent"), f" {k.hint}") for k in shown]
+        return Content(" ").join(parts)
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -222,16 +224,20 @@ class Dashboard(Screen[None]):
 
     def action_leave(self) -> None:
         """Leave at once where nothing goes on; else ask what becomes of the run."""
-        run = self._snapshot.run
-        if self._readonly or run is None or run.shown in ENDED:
+        run, folder = self._snapshot.run, self._folder
+        if self._readonly or (run is not None and run.shown in ENDED):
             self.app.exit()
             return
+        name = folder.id if folder else ""
 
         def decide(answer: str | None) -> None:
             if answer == "d":
-                self.app.exit(message=f"{run.id} goes on: `poise attach {run.id}` shows it again")
+                self.app.exit(message=Text(f"the run goes on: `poise attach {name}".rstrip() + "` shows it again"))
             elif answer == "s":
                 self._send("stop", None)
 
-        answers = {"d": "leave it running", "s": "stop it (`poise resume` takes it up again)"}
-        self.app.push_screen(Question(f"{run.id} is {run.shown}.", answers), decide)
+        answers = {"d": "leave it running"}
+        if folder is not None:
+            answers["s"] = "stop it (`poise resume` takes it up again)"
+        state = "The engine is still starting." if run is None else f"{name} is {run.shown}."
+        self.app.push_screen(Question(state, answers), decide)

@@ -9,6 +9,12 @@ from itertools import pairwise
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of a dot, by its row and column in the character (Unicode block 2800)."""
 
+SPANS = tuple(
+    tuple(tuple(sum(DOTS[y][x] for y in range(top, bottom + 1)) for bottom in range(4)) for top in range(4))
+    for x in range(2)
+)
+"""The bits of a character's dots in one column, from a top row to a bottom row."""
+
 Point = tuple[int, float]
 
 
@@ -89,16 +95,32 @@ class Canvas:
         """
         scale = (self.rows - 1) / (upward.high - upward.low)
         dots = [(column, round((upward.high - value) * scale)) for column, value in points]
-        self._dot(*dots[0], owner)
+        x, y = dots[0]
+        self._upright(x, y, y, owner)
         for (x0, y0), (x1, y1) in pairwise(dots):
-            count = max(abs(x1 - x0), abs(y1 - y0), 1)
-            for i in range(1, count + 1):
-                self._dot(x0 + round((x1 - x0) * i / count), y0 + round((y1 - y0) * i / count), owner)
+            if x0 == x1:
+                self._upright(x0, y0, y1, owner)
+                continue
+            # In every column the part of the line that lies nearer to it than to its neighbours.
+            slope = (y1 - y0) / (x1 - x0)
+            edges = [y0, *(round(y0 + slope * (i + 0.5)) for i in range(x1 - x0)), y1]
+            for i, (start, end) in enumerate(pairwise(edges)):
+                step = (end > start) - (end < start)
+                self._upright(x0 + i, start + (step if i else 0), end, owner)
 
-    def _dot(self, x: int, y: int, owner: int) -> None:
-        if 0 <= x < self.columns and 0 <= y < self.rows:
-            column, row = (x // 2, y // 4) if self.braille else (x, y)
-            self._bits[row][column] |= DOTS[y % 4][x % 2] if self.braille else 1
+    def _upright(self, x: int, y0: int, y1: int, owner: int) -> None:
+        """All dots of one column from one row to another."""
+        low, high = max(0, min(y0, y1)), min(self.rows - 1, max(y0, y1))
+        if not 0 <= x < self.columns:
+            return
+        if not self.braille:
+            for row in range(low, high + 1):
+                self._bits[row][x], self._owner[row][x] = 1, owner
+            return
+        column, side = x // 2, x % 2
+        for row in range(low // 4, high // 4 + 1):
+            top, bottom = max(0, low - 4 * row), min(3, high - 4 * row)
+            self._bits[row][column] |= SPANS[side][top][bottom]
             self._owner[row][column] = owner
 
     def runs(self, row: int) -> list[tuple[str, int]]:

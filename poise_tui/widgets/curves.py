@@ -1,4 +1,4 @@
-"""Training curves of the selected candidate and of those that train now, one metric at a time."""
+"""Training curves of the selected candidate, of those that train now, and of the root; one metric at a time."""
 
 from dataclasses import dataclass
 
@@ -78,11 +78,14 @@ class Curves(LinesPane):
             selected: drawn last, over the others.
             words: what to say as long as there is nothing to draw.
         """
-        running = [(c, t) for c in snapshot.candidates.values() if (t := c.running_trial) is not None and t.step]
-        chosen = [(c, t) for c, t in running if selected is None or c.id != selected.id][: MOST - 1]
-        if selected is not None and (trial := selected.running_trial or selected.main_trial) is not None:
-            chosen.append((selected, trial))
-        series = tuple(Series(c.id, c.name, t) for c, t in chosen if t.curve.count)
+        running = [c for c in snapshot.candidates.values() if c.running_trial is not None]
+        wanted = [snapshot.root, *running[-MOST + 2 :], selected]
+        found: dict[str, Series] = {}
+        for c in wanted:
+            if c is not None and (trial := c.running_trial or c.main_trial) is not None and trial.curve.count:
+                found.pop(c.id, None)
+                found[c.id] = Series(c.id, c.name, trial)
+        series = tuple(found.values())
         if series != self._series or words != self._words:
             self._series, self._words = series, words
             self._redraw()
@@ -122,6 +125,8 @@ class Curves(LinesPane):
         for owner, pieces in enumerate(lines):
             for piece in pieces:
                 canvas.line(piece, upward, owner)
+        styles = [self._style(owner) for owner in range(len(self._series))]
+        styles.append(self.rich_style)  # of owner -1, empty space
         rows = [self._legend(width)]
         labels = {0: upward.high, canvas.height // 2: (upward.high + upward.low) / 2, canvas.height - 1: upward.low}
         axis = self.rich_style + self.get_component_rich_style("curves--axis")
@@ -129,7 +134,7 @@ class Curves(LinesPane):
             label = compact(labels[row]) if row in labels else ""
             joint = ("┤" if label else "│") if self._glyphs.braille else "|"
             cells = [Segment(f"{label:>{GUTTER - 2}} {joint}", axis)]
-            cells += [Segment(text, self._style(owner)) for text, owner in canvas.runs(row)]
+            cells += [Segment(text, styles[owner]) for text, owner in canvas.runs(row)]
             rows.append(Strip(cells))
         right = f"{longest} updates"
         bottom = " " * GUTTER + "1" + right.rjust(width - GUTTER - 1)
@@ -148,8 +153,6 @@ class Curves(LinesPane):
         return Strip(cells)
 
     def _style(self, owner: int) -> Style:
-        if owner < 0:
-            return self.rich_style
         selected = owner == len(self._series) - 1
         return self.rich_style + Style(color=colour(self._series[owner].candidate), bold=selected)
 

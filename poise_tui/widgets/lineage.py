@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Click, Resize
@@ -60,8 +61,14 @@ class Lineage(LinesPane):
         before, self._snapshot = self._snapshot, snapshot
         if snapshot.tree is not before.tree:
             self._arrange()
-        if snapshot.candidates is not before.candidates:
-            self.refresh()
+        elif snapshot.best is not before.best or snapshot.root is not before.root:
+            self.refresh()  # every distance from the root may be another
+        elif snapshot.candidates is not before.candidates:
+            top = self.scroll_offset.y
+            for place in range(top, min(top + self.size.height, len(self._rows))):
+                node = self._rows[place].id
+                if snapshot.candidates[node] is not before.candidates[node]:
+                    self.refresh_line(place)
 
     def select(self, node: str) -> None:
         """Put the cursor on a node, if it is visible."""
@@ -108,42 +115,52 @@ class Lineage(LinesPane):
         self.refresh()
         if node is None:
             self._go(0, force=True)
-        else:
-            self._place = next((i for i, branch in enumerate(self._rows) if branch.id == node), self._place)
+            return
+        was, self._place = self._place, next((i for i, b in enumerate(self._rows) if b.id == node), self._place)
+        if self._place != was:
+            self._reveal()
 
     def _go(self, place: int, force: bool = False) -> None:
         place = max(0, min(place, len(self._rows) - 1))
         if not self._rows or (place == self._place and not force):
             return
+        self.refresh_line(self._place)
         self._place = place
-        height = self.scrollable_content_region.height
-        if place < self.scroll_offset.y:
-            self.scroll_to(y=place, animate=False)
-        elif place >= self.scroll_offset.y + height:
-            self.scroll_to(y=place - height + 1, animate=False)
-        self.refresh()
+        self.refresh_line(place)
+        self._reveal()
         self.post_message(self.Selected(self._rows[place].id))
+
+    def _reveal(self) -> None:
+        """Scroll as little as shows the cursor."""
+        height = self.scrollable_content_region.height
+        if self._place < self.scroll_offset.y:
+            self.scroll_to(y=self._place, animate=False)
+        elif self._place >= self.scroll_offset.y + height:
+            self.scroll_to(y=self._place - height + 1, animate=False)
 
     def on_resize(self, _: Resize) -> None:
         self.set_lines(len(self._rows))
-        self.scroll_to(y=max(0, min(self.scroll_offset.y, self._place)), animate=False)
+        self._reveal()
 
     def on_click(self, event: Click) -> None:
         if (offset := event.get_content_offset(self)) is not None:
             self._go(offset.y + self.scroll_offset.y)
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
+        width, base = self.scrollable_content_region.width, self.rich_style
         place = y + self.scroll_offset.y
         if place >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, base)
         branch = self._rows[place]
-        cursor = self.get_component_rich_style("lineage--cursor") if place == self._place else Style()
+        cursor = Style()
+        if place == self._place:  # only the ground changes: the colours go on saying what they say
+            under = self.get_component_rich_style("lineage--cursor")
+            cursor = Style(bgcolor=under.bgcolor, bold=under.bold, reverse=under.reverse)
         segments = [
-            Segment(text, self.rich_style + style + cursor)
+            Segment(text, base + style + cursor)
             for text, style in self._cells(branch, self._snapshot.candidates[branch.id], width)
         ]
-        return Strip(segments).adjust_cell_length(width, self.rich_style + cursor)
+        return Strip(segments).adjust_cell_length(width, base + cursor)
 
     def _cells(self, branch: Branch, candidate: Candidate, width: int) -> list[tuple[str, Style]]:
         glyphs, style = self._glyphs, self.get_component_rich_style
@@ -153,7 +170,7 @@ class Lineage(LinesPane):
         name = candidate.name + (f" {glyphs.folded}" if candidate.id in self._folded else "")
         room = max(4, width - NUMBERS - len(guides) - 2)
         best = self._snapshot.best is candidate
-        label = shorten(f"{candidate.id} {name}", room, glyphs).ljust(room)
+        label = set_cell_size(shorten(f"{candidate.id} {name}", room, glyphs), room)
         named = style("lineage--best") if best else status if candidate.status == "pruned" else Style()
         return [
             (guides, style("lineage--guide")),

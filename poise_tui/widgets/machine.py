@@ -1,9 +1,11 @@
 """One line on the machine: GPUs where there are any, else CPU and memory, and that there is no GPU."""
 
+import math
+
 from textual.content import Content
 from textual.widgets import Static
 
-from poise_tui.format import Glyphs, mebibytes
+from poise_tui.format import Glyphs, share
 from poise_tui.snapshot import ENDED, Gpu, Machine, Snapshot
 
 BAR = 10
@@ -28,7 +30,7 @@ class MachineBar(Static):
             self.update(Content(" machine: no sample yet" if not ended else " machine: never sampled"))
         else:
             line = self._line(snapshot.machine)
-            self.update(Content.assemble(line, ("  last sample of the run", "italic")) if ended else line)
+            self.update(Content.assemble(line, (" (last sample)", "italic")) if ended else line)
 
     def _line(self, machine: Machine) -> Content:
         memory = machine.memory_used / max(1.0, machine.memory_total)
@@ -38,7 +40,9 @@ class MachineBar(Static):
         parts += [
             Content.assemble("CPU ", self._bar(machine.cpu / 100), f" {machine.cpu:3.0f}%"),
             Content.assemble(
-                "memory ", self._bar(memory), f" {mebibytes(machine.memory_used)} of {mebibytes(machine.memory_total)}"
+                "memory ",
+                self._bar(memory, full=0.95),
+                f" {share(machine.memory_used, machine.memory_total)}",
             ),
         ]
         return Content("  ").join(parts)
@@ -48,11 +52,13 @@ class MachineBar(Static):
         if gpu.util is not None:
             parts += [self._bar(gpu.util / 100), f" {gpu.util:.0f}%"]
         if gpu.used is not None and gpu.total:
-            parts.append(f" {mebibytes(gpu.used)} of {mebibytes(gpu.total)}")
+            style = "$error" if gpu.used > 0.95 * gpu.total else ""
+            parts.append(Content.styled(f" {share(gpu.used, gpu.total)}", style))
         return parts
 
-    def _bar(self, share: float) -> Content:
-        full = round(BAR * max(0.0, min(1.0, share)))
-        style = "$error" if share > 0.95 else "$success"
-        trough = Content.styled(self._glyphs.trough * (BAR - full), "$foreground 40%")
-        return Content.styled(self._glyphs.bar * full, style) + trough
+    def _bar(self, part: float, full: float = math.inf) -> Content:
+        """A bar; from `full` on it warns. A busy processor is what one wants, full memory is not."""
+        count = round(BAR * max(0.0, min(1.0, part)))
+        style = "$error" if part > full else "$success"
+        trough = Content.styled(self._glyphs.trough * (BAR - count), "$foreground 40%")
+        return Content.styled(self._glyphs.bar * count, style) + trough
