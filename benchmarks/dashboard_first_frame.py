@@ -1,4 +1,4 @@
-"""Seconds from the start of `poise attach` to its first frame in a real terminal, and its memory.
+"""Seconds from the start of `poise attach` and `poise run` to the first frame in a real terminal, and memory.
 
 python -P -m benchmarks.dashboard_first_frame [--runs 5]
 """
@@ -35,6 +35,23 @@ def once(runs: Path) -> tuple[float, float, float]:
     return frame, tree, memory
 
 
+def new_run(runs: Path) -> tuple[float, float]:
+    """Seconds from `poise run` to the first frame and to the first curve; the run is stopped then."""
+    began = time.monotonic()
+    command = ["-P", "-m", "poise_tui", "run", "--candidates", "1", "--name", "new", "--runs-dir", str(runs)]
+    child = pexpect.spawn(sys.executable, command, dimensions=(24, 80), timeout=60)
+    child.expect("candidates")
+    frame = time.monotonic() - began
+    child.expect("updates")  # the x axis: there is a first point
+    curve = time.monotonic() - began
+    child.send("q")
+    child.expect("leave it running")
+    child.send("s")
+    child.expect(pexpect.EOF)
+    child.close()
+    return frame, curve
+
+
 def main() -> None:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -42,10 +59,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="poise-bench-") as folder:
         recorded.write(Path(folder))
         found = [once(Path(folder)) for _ in range(parser.parse_args().runs)]
+        frame, curve = new_run(Path(folder))
     names = ("first frame, median s", "whole tree, median s", "memory, median MB")
     figures: dict[str, float] = {
         n: round(statistics.median(x), 3) for n, x in zip(names, zip(*found, strict=True), strict=True)
     }
+    figures |= {"poise run: first frame, s": round(frame, 3), "poise run: first curve, s": round(curve, 3)}
     print(json.dumps({"load": round(psutil.getloadavg()[0], 2), **figures}, indent=2))
 
 
