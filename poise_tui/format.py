@@ -65,7 +65,7 @@ def share(used: float, total: float) -> str:
 
 @dataclass(frozen=True)
 class Glyphs:
-    """The characters the dashboard draws with."""
+    """The characters the dashboard draws with; none that a terminal may show as an emoji, two columns wide."""
 
     status: dict[str, str]
     pipe: str
@@ -75,7 +75,6 @@ class Glyphs:
     folded: str
     dot: str
     hollow: str
-    cross: str
     bar: str
     trough: str
     braille: bool
@@ -86,14 +85,14 @@ UNICODE = Glyphs(
     status={
         "queued": "○",
         "verifying": "◌",
-        "training": "▶",
+        "training": "▸",
         "paused": "‖",
         "scoring": "◐",
         "scored": "●",
         "stopped": "■",
         "failed": "✗",
         "infeasible": "⊘",
-        "pruned": "✂",
+        "pruned": "╳",
         "duplicate": "≡",
     },
     pipe="│ ",
@@ -103,7 +102,6 @@ UNICODE = Glyphs(
     folded="…",
     dot="●",
     hollow="○",
-    cross="×",
     bar="█",
     trough="░",
     braille=True,
@@ -131,7 +129,6 @@ ASCII = Glyphs(
     folded="+",
     dot="*",
     hollow="o",
-    cross="x",
     bar="#",
     trough="-",
     braille=False,

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+import orjson
+
 from engine.archive.events import Event
 from poise_tui.commands.progress import Progress
 from poise_tui.format import one_line
@@ -87,23 +89,19 @@ class Store:
             profile=one_line(data["profile"]),
             status=str(data["status"]),
             shown=str(data["status"]),
-            reason=None,
             total=data["budget"]["candidates"],
-            created=float(data["created"]),
             clock_base=float(data["spent"]["wall_seconds"]),
             clock_since=event.time,
             last_event=event.time,
             usd=float(data["spent"]["llm_usd"]),
             gpu_seconds=float(data["spent"]["gpu_seconds"]),
-            llm=one_line(data["llm"]),
-            workers=int(data["workers"]),
         )
 
     def _run_status(self, event: Event) -> None:
         if self._run is not None:
-            status, reason = str(event.data["status"]), event.data.get("reason")
-            self._run = replace(self._run, status=status, shown=status, reason=reason and one_line(reason))
-            if reason == "engine started":  # what passed while no engine ran is nobody's time
+            status = str(event.data["status"])
+            self._run = replace(self._run, status=status, shown=status)
+            if event.data.get("reason") == "engine started":  # what passed while no engine ran is nobody's time
                 self._run = replace(self._run, clock_since=event.time)
 
     def _run_updated(self, event: Event) -> None:
@@ -119,36 +117,12 @@ class Store:
                 )
 
     def _candidate_created(self, event: Event) -> None:
-        document = MappingProxyType(dict(event.data))
-        self._put(
-            Candidate(
-                id=str(document["id"]),
-                name=one_line(document["name"]),
-                parent=document["parent"],
-                status=str(document["status"]),
-                cause=document.get("cause") and one_line(document["cause"]),
-                overall=_score(document.get("overall")),
-                pinned=bool(document.get("pinned")),
-                document=document,
-            )
-        )
+        self._put(_candidate(event.data))
 
     def _candidate_changed(self, event: Event) -> None:
         """A new status, or changed fields: both are fields of the document."""
         old = self._candidates[str(event.node)]
-        document = MappingProxyType({**old.document, **event.data})
-        cause = document.get("cause")
-        self._put(
-            replace(
-                old,
-                name=one_line(document["name"]),
-                status=str(document["status"]),
-                cause=cause and one_line(cause),
-                overall=_score(document.get("overall")),
-                pinned=bool(document.get("pinned")),
-                document=document,
-            )
-        )
+        self._put(_candidate({**old.document(), **event.data}, old.trials))
 
     def _trial_created(self, event: Event) -> None:
         data = event.data
@@ -190,7 +164,7 @@ class Store:
         """It may come before or after its candidate; the document carries it then too."""
         if (candidate := self._candidates.get(str(event.data["id"]))) is not None:
             decision = {"saw": event.data["saw"], "terms": event.data["terms"]}
-            self._put(replace(candidate, document=MappingProxyType({**candidate.document, "decision": decision})))
+            self._put(_candidate({**candidate.document(), "decision": decision}, candidate.trials))
 
     _HANDLERS = {  # noqa: RUF012
         "run.created": _run_created,
@@ -210,7 +184,7 @@ class Store:
     def _tell(self, event: Event) -> None:
         """The log pane says what a headless run prints, in the same words."""
         for text in self._progress.lines(event):
-            self._log.append(LogLine(event.seq, _level(event), text))
+            self._log.append(LogLine(_level(event), text))
             self._new_lines = True
 
     def _trial(self, event: Event) -> Trial:
@@ -266,6 +240,21 @@ def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
         last = len(below) - 1
         waiting.extend(Branch(below[i], (*branch.more, i < last)) for i in range(last, -1, -1))
     return tuple(found)
+
+
+def _candidate(document: Json, trials: tuple[Trial, ...] = ()) -> Candidate:
+    cause, parent = document.get("cause"), document["parent"]
+    return Candidate(
+        id=str(document["id"]),
+        name=one_line(document["name"]),
+        parent=None if parent is None else str(parent),
+        status=str(document["status"]),
+        cause=None if cause is None else one_line(cause),
+        overall=_score(document.get("overall")),
+        pinned=bool(document.get("pinned")),
+        packed=bytes(memoryview(orjson.dumps(document))),  # a copy: orjson's own keeps kilobytes of spare room
+        trials=trials,
+    )
 
 
 def _level(event: Event) -> str:

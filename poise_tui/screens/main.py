@@ -59,7 +59,7 @@ class Dashboard(Screen[None]):
             yield Lineage(self._glyphs)
             with Vertical(id="right"):
                 yield Curves(self._glyphs)
-                yield Detail(self._glyphs)
+                yield Detail()
         yield Log(self._glyphs)
         yield MachineBar(self._glyphs)
         yield Static(self._hints(), id="hints")

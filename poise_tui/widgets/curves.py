@@ -12,7 +12,7 @@ from poise_tui.snapshot import METRICS, Candidate, Snapshot, Trial
 from poise_tui.widgets.braille import Canvas, Range, decimate
 from poise_tui.widgets.pane import LinesPane
 
-COLOURS = ("#e69f00", "#56b4e9", "#2fb380", "#d6c31c", "#4a8fd9", "#e8703a", "#cc79a7", "#9a86e0")
+COLOURS = ("#e69f00", "#56b4e9", "#2fb380", "#b8a100", "#4a8fd9", "#e8703a", "#cc79a7", "#9a86e0")
 """Told apart by colour-blind eyes too (after Okabe and Ito), on dark and on light ground."""
 
 GUTTER = 8

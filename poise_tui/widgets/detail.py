@@ -9,7 +9,6 @@ from textual.widgets import Static
 
 from engine.archive.folder import RunFolder
 from poise_tui.candidate_files import read_candidate_files
-from poise_tui.format import Glyphs
 from poise_tui.snapshot import Candidate, Snapshot
 from poise_tui.widgets import detail_text
 from poise_tui.widgets.pane import BoxPane
@@ -28,9 +27,8 @@ class Body(VerticalScroll, can_focus=False):
 class Detail(BoxPane):
     """Shows the selected candidate."""
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self) -> None:
         super().__init__(id="detail")
-        self._glyphs = glyphs
         self._folder: RunFolder | None = None
         self._snapshot = Snapshot()
         self._candidate: Candidate | None = None
@@ -59,7 +57,7 @@ class Detail(BoxPane):
         another = before is None or before.id != candidate.id
         if another:
             self.query_one(Body).scroll_home(animate=False, immediate=True)
-        if another or self.tab in FROM_FILES or before is None or before.document is not candidate.document:
+        if another or self.tab in FROM_FILES or before is None or before.packed != candidate.packed:
             self._load()
 
     def open_tab(self, tab: str) -> None:
@@ -109,9 +107,9 @@ class Detail(BoxPane):
         if tab in FROM_FILES and self._folder is not None:
             trial = candidate.running_trial or candidate.main_trial
             files = read_candidate_files(self._folder, candidate.id, trial.id if trial else None)
-            return detail_text.code(files) if tab == "code" else detail_text.samples(files, self._glyphs)
+            return detail_text.code(files) if tab == "code" else detail_text.samples(files)
         if tab == "idea":
             return detail_text.idea(candidate, self._snapshot)
         if tab == "scores":
-            return detail_text.scores(candidate, self._snapshot, self._glyphs)
+            return detail_text.scores(candidate, self._snapshot)
         return detail_text.reflection(candidate)

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.highlight import highlight
 
 from poise_tui.candidate_files import CandidateFiles, Sample
-from poise_tui.format import Glyphs, many_lines, number, one_line, signed
+from poise_tui.format import many_lines, number, one_line, signed
 from poise_tui.snapshot import Candidate, Snapshot
 
 MUTED = "$foreground 60%"
@@ -16,18 +16,19 @@ MOST_SAMPLES = 64
 
 def idea(candidate: Candidate, snapshot: Snapshot) -> Content:
     """Hypothesis, mechanisms, what became of it, and why its parent was chosen."""
-    document = candidate.document
+    document = candidate.document()
     proposal = _mapping(document.get("proposal"))
     parts = [
         _title(f"{candidate.id} {candidate.name}"),
         _pair("status", candidate.status + (f": {candidate.cause}" if candidate.cause else "")),
+        *([_pair("pinned", "yes")] if candidate.pinned else []),
         _pair("parent", _named(candidate.parent, snapshot)),
     ]
     provenance = _mapping(document.get("provenance"))
     by = " ".join(one_line(provenance[k]) for k in ("proposer", "model") if provenance.get(k))
     cost = _mapping(document.get("cost"))
     parts += [_pair("proposed by", by)] if by else []
-    if (seconds := cost.get("train_seconds")) is not None:
+    if (seconds := _float(cost.get("train_seconds"))) is not None:
         parts.append(_pair("trained", f"{seconds:.0f} s"))
     parts += [Content(""), _title("Hypothesis"), Content(many_lines(proposal.get("hypothesis", "none given")))]
     parts += [Content(""), _title("Mechanisms")]
@@ -77,16 +78,16 @@ def code(files: CandidateFiles) -> Content:
     return highlight(many_lines(files.code), language="python")
 
 
-def scores(candidate: Candidate, snapshot: Snapshot, glyphs: Glyphs) -> Content:
+def scores(candidate: Candidate, snapshot: Snapshot) -> Content:
     """Every task with its interval, beside the root's."""
-    benchmarks = _mapping(candidate.document.get("benchmarks"))
+    benchmarks = _mapping(candidate.document().get("benchmarks"))
     root = snapshot.root
     ours, roots = candidate.overall, None if root is None else root.overall
     lines = [_title(f"{candidate.id} {candidate.name}"), Content("")]
     if not benchmarks:
         why = candidate.cause or f"it is {candidate.status}"
         return Content("\n").join([*lines, Content.styled(f"no scores yet: {why}", MUTED)])
-    of_root = _mapping(root.document.get("benchmarks")) if root is not None else {}
+    of_root = _mapping(root.document().get("benchmarks")) if root is not None else {}
     head = f"{'task':<10}{'metric':<9}{'value':>6}  {'95% interval':<15}{'root':>6}{'diff':>7}"
     lines.append(Content.styled(head, MUTED))
     for task, score in benchmarks.items():
@@ -118,7 +119,7 @@ def _baselines(root: Candidate) -> list[Content]:
     return [Content(""), Content.styled(f"the root by itself, {len(found)} seeds: {seeds}", MUTED)]
 
 
-def samples(files: CandidateFiles, glyphs: Glyphs) -> Content:
+def samples(files: CandidateFiles) -> Content:
     """Completions with what they earned, whole groups together, the newest group first."""
     if not files.samples:
         return Content.styled("no completions yet", MUTED)
@@ -129,11 +130,11 @@ def samples(files: CandidateFiles, glyphs: Glyphs) -> Content:
             group = (sample.step, sample.problem)
             lines += [Content("")] if lines else []
             lines.append(_title(f"update {sample.step}, {one_line(sample.task)}: {one_line(sample.prompt)}"))
-        lines.append(_sample(sample, glyphs))
+        lines.append(_sample(sample))
     return Content("\n").join(lines)
 
 
-def _sample(sample: Sample, glyphs: Glyphs) -> Content:
+def _sample(sample: Sample) -> Content:
     if sample.correct:
         verdict = ("correct  ", "$success")
     elif sample.truncated:
@@ -151,7 +152,7 @@ def _sample(sample: Sample, glyphs: Glyphs) -> Content:
 
 def reflection(candidate: Candidate) -> Content:
     """What was learned from it; headings of its Markdown stand out."""
-    text = candidate.document.get("reflection")
+    text = candidate.document().get("reflection")
     if not text:
         return Content.styled("no reflection yet: it is written once the candidate has scored or failed", MUTED)
     lines = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -13,24 +13,30 @@ import psutil
 import pyte
 import pytest
 
+from engine.process.lock import RunLock
 from tests.dashboard import recorded
 
 pytestmark = pytest.mark.pty
 DEADLINE = 30.0
+POISE = ["-P", "-m", "poise_tui"]
 
 
 class Terminal:
     """`poise attach` on the recorded run, and the screen it draws."""
 
-    def __init__(self, runs: Path, rows: int, columns: int, **environment: str) -> None:
+    def __init__(
+        self, runs: Path, rows: int, columns: int, *, program: list[str] = POISE, **environment: str
+    ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.bytes = 0
         # COLUMNS and LINES, which test runners set, would overrule the terminal's real size.
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         env = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **environment}
-        command = ["-P", "-m", "poise_tui", "attach", "recorded", "--runs-dir", str(runs)]
-        self.child = pexpect.spawn(sys.executable, command, env=env, dimensions=(rows, columns), timeout=1)
+        attach = ["attach", "recorded", "--runs-dir", str(runs)]
+        self.child = pexpect.spawn(
+            sys.executable, [*program, *attach], env=env, dimensions=(rows, columns), timeout=1
+        )
 
     def wait_for(self, *texts: str) -> str:
         """Read until the screen says all of this."""
@@ -48,6 +54,16 @@ class Terminal:
     @property
     def text(self) -> str:
         return "\n".join(self.screen.display)
+
+    def bytes_until_quiet(self, seconds: float) -> int:
+        """Read until nothing has come for so long; what came before that."""
+        before = self.bytes
+        with contextlib.suppress(pexpect.TIMEOUT):
+            while True:
+                data = self.child.read_nonblocking(1 << 16, timeout=seconds)
+                self.bytes += len(data)
+                self._stream.feed(data)
+        return self.bytes - before
 
     def resize(self, rows: int, columns: int) -> None:
         self.screen.resize(rows, columns)
@@ -71,29 +87,60 @@ def test_it_draws_a_run_follows_a_resize_and_leaves_with_q(runs: Path, color: di
     terminal = Terminal(runs, 24, 80, **color)
     terminal.wait_for("c000 GRPO", "c004", "+26.5", "no GPU")
     if "POISE_ASCII" in color:
-        assert "├" not in terminal.text and "▶" not in terminal.text
+        assert "├" not in terminal.text and "▸" not in terminal.text
     terminal.resize(50, 200)
     terminal.wait_for("c000 GRPO", "3 idea", "Hypothesis")
     terminal.child.send("q")
     assert terminal.ended() == (0, None)
 
 
-def test_a_lost_connection_ends_the_viewer(runs: Path) -> None:
+def test_q_and_d_leave_a_live_run_alone(tmp_path: Path) -> None:
+    folder = recorded.write(tmp_path, status="running")
+    lock = RunLock.acquire(folder.lock, "nobody listens")
+    terminal = Terminal(tmp_path, 24, 80)
+    terminal.wait_for("running", "c004")
+    terminal.child.send("q")
+    terminal.wait_for("leave it running", "stop it")
+    terminal.child.send("d")
+    assert terminal.ended() == (0, None)
+    assert b"`poise attach recorded` shows it again" in (terminal.child.before or b"")
+    lock.release()
+
+
+def test_a_hang_up_ends_the_viewer(runs: Path) -> None:
     terminal = Terminal(runs, 24, 80)
     terminal.wait_for("c004")
-    os.kill(terminal.child.pid, signal.SIGHUP)
-    terminal.child.expect(pexpect.EOF, timeout=DEADLINE)
-    terminal.child.close()
-    assert not terminal.child.isalive()
+    viewer = psutil.Process(terminal.child.pid)
+    os.close(terminal.child.child_fd)  # as when the window is closed or the connection is lost
+    viewer.wait(DEADLINE)
+    assert not viewer.is_running()
 
 
-def test_the_dashboard_is_light(runs: Path) -> None:
-    """No torch in the process, and less memory than its budget of 80 MB."""
-    terminal = Terminal(runs, 50, 200)
-    terminal.wait_for("c004", "no GPU")
-    process = psutil.Process(terminal.child.pid)
-    libraries = {Path(m.path).name for m in process.memory_maps()}
-    assert not [name for name in libraries if "torch" in name]
-    assert process.memory_info().rss < 80e6
+def test_an_idle_dashboard_writes_nothing(runs: Path) -> None:
+    terminal = Terminal(runs, 24, 80)
+    terminal.wait_for("c004", "+26.5", "no GPU")
+    terminal.bytes_until_quiet(0.5)
+    assert terminal.bytes_until_quiet(1.5) == 0
+    terminal.child.send("j")
+    assert 0 < terminal.bytes_until_quiet(0.5) < 10_000
     terminal.child.send("q")
     assert terminal.ended() == (0, None)
+
+
+def test_the_dashboard_is_light_with_every_pane_opened(runs: Path, tmp_path: Path) -> None:
+    """No torch, transformers, trl or litellm in the process, and less memory than its budget of 80 MB."""
+    code = (
+        "import sys\nfrom poise_tui.cli import main\n"
+        "try: main(sys.argv[2:])\nfinally: open(sys.argv[1], 'w').write('\\n'.join(sys.modules))"
+    )
+    terminal = Terminal(runs, 50, 200, program=["-P", "-c", code, str(tmp_path / "modules")])
+    terminal.wait_for("c004", "no GPU")
+    panes = {"4": "algorithm = Algorithm", "5": "pass@4", "6": "9#0", "7": "Verdict", "?": "this help"}
+    for key, wanted in panes.items():
+        terminal.child.send(key)
+        terminal.wait_for(wanted)
+    assert psutil.Process(terminal.child.pid).memory_info().rss < 80e6
+    terminal.child.send("qq")
+    assert terminal.ended() == (0, None)
+    modules = {name.partition(".")[0] for name in (tmp_path / "modules").read_text().split()}
+    assert "textual" in modules and not modules & {"torch", "transformers", "trl", "litellm", "numpy"}

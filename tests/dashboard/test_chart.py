@@ -1,0 +1,71 @@
+"""Curves: no spike is lost and no point is invented."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poise_tui.widgets.braille import Canvas, Range, decimate
+
+VALUES = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=400)
+
+
+@given(values=VALUES, columns=st.integers(2, 60))
+def test_a_column_gets_at_most_two_points_and_the_extremes_are_among_them(values: list[float], columns: int) -> None:
+    steps = array("d", range(1, len(values) + 1))
+    pieces = decimate(steps, array("d", values), Range(1, max(2, len(values))), columns)
+    points = [point for piece in pieces for point in piece]
+    assert [c for c, _ in points] == sorted(c for c, _ in points)
+    assert all(sum(c == column for c, _ in points) <= 2 for column in range(columns))
+    real = [v for v in values if not math.isnan(v)]
+    assert (not real and not points) or (min(v for _, v in points), max(v for _, v in points)) == (min(real), max(real))
+
+
+def test_a_gap_in_the_values_is_a_gap_in_the_line() -> None:
+    values = array("d", [1, 2, math.nan, 4, 5])
+    pieces = decimate(array("d", range(5)), values, Range(0, 4), 5)
+    assert pieces == [[(0, 1.0), (1, 2.0)], [(3, 4.0), (4, 5.0)]]
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=40), braille=st.booleans())
+def test_a_line_is_connected_and_reaches_its_ends(values: list[float], braille: bool) -> None:
+    canvas = Canvas(20, 6, braille=braille)
+    steps = array("d", range(len(values)))
+    (piece,) = decimate(steps, array("d", values), Range(0, len(values) - 1), canvas.columns)
+    canvas.line(piece, Range(min(values), max(values)).around(), 0)
+    dots = lit(canvas)
+    assert {x for x, _ in dots} == set(range(canvas.columns))
+    if max(values) > min(values):
+        assert {min(y for _, y in dots), max(y for _, y in dots)} == {0, canvas.rows - 1}
+    found, border = set(), [min(dots)]
+    while border:
+        x, y = border.pop()
+        if (x, y) in dots and (x, y) not in found:
+            found.add((x, y))
+            border += [(x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    assert found == dots
+
+
+def test_a_row_is_drawn_as_runs_of_one_colour() -> None:
+    canvas = Canvas(4, 1, braille=True)
+    canvas.line([(0, 0.0), (3, 0.0)], Range(0, 1), 0)
+    canvas.line([(6, 1.0), (7, 1.0)], Range(0, 1), 1)
+    assert canvas.runs(0) == [("⣀⣀", 0), (" ", -1), ("⠉", 1)]
+
+
+def lit(canvas: Canvas) -> set[tuple[int, int]]:
+    """The dots that are drawn, (column, row)."""
+    if not canvas.braille:
+        texts = ["".join(text for text, _ in canvas.runs(row)) for row in range(canvas.height)]
+        return {(x, y) for y, text in enumerate(texts) for x, c in enumerate(text) if c != " "}
+    dots = {0: 0x01, 1: 0x02, 2: 0x04, 3: 0x40}, {0: 0x08, 1: 0x10, 2: 0x20, 3: 0x80}
+    found = set()
+    for row in range(canvas.height):
+        text = "".join(part for part, _ in canvas.runs(row))
+        for column, c in enumerate(text):
+            bits = ord(c) - 0x2800 if c != " " else 0
+            found |= {(2 * column + x, 4 * row + y) for x in (0, 1) for y in range(4) if bits & dots[x][y]}
+    return found
