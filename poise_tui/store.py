@@ -271,7 +271,8 @@ def _score(value: object) -> float | None:
 
 
 def _plottable(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+    """NaN, a gap in the curve, for what no chart can show."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e100 else math.nan
 
 
 def _machine(sample: Json) -> Machine:

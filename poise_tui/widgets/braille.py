@@ -26,10 +26,11 @@ class Range:
     high: float
 
     def around(self) -> "Range":
-        """The same, never empty: a constant lies in the middle."""
-        if self.high > self.low:
+        """The same, never empty: a constant, or what differs by rounding only, lies in the middle."""
+        size = max(abs(self.low), abs(self.high))
+        if self.high - self.low > max(1e-12 * size, 1e-100):
             return self
-        margin = abs(self.low) * 0.1 or 0.5
+        margin = 0.1 * size if size > 1e-100 else 0.5
         return Range(self.low - margin, self.high + margin)
 
 
@@ -48,8 +49,10 @@ def decimate(steps: Sequence[float], values: Sequence[float], across: Range, col
     pieces: list[list[Point]] = [[]]
     width = (across.high - across.low) / max(1, columns - 1)
     start = bisect_left(steps, across.low - width / 2)
+    column = -1
     while start < len(steps):
-        column = round((steps[start] - across.low) / width) if width else 0
+        # Never the column before again, which rounding at its edge would allow.
+        column = max(column + 1, math.floor((steps[start] - across.low) / width + 0.5) if width else 0)
         if column >= columns:
             break
         end = max(start + 1, bisect_left(steps, across.low + (column + 0.5) * width, start))

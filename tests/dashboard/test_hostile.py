@@ -42,7 +42,7 @@ def test_terminal_sequences_vanish_with_their_parameters() -> None:
     assert one_line("a\x1b[1;31mb\x1b]8;;http://x\x07c\x1b[0m") == "abc"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_events_of_any_shape_never_end_the_feed(data: st.DataObject) -> None:
     store = Store()
