@@ -26,7 +26,7 @@ from engine.process.child import Paused, Stopped
 from engine.profiles.load_model import load_base
 from engine.tasks.grader_client import GraderClient
 from engine.training.recording import STATE_FILE, Recorder, cut_after
-from engine.training.trainer import Batch, PoiseTrainer
+from engine.training.trainer import PoiseTrainer
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def build_trainer(
         pipeline=pipeline,
         grader=grader,
         part_weights=part_weights,
-        on_batch=lambda batch: recorder.on_batch(batch),
+        on_batch=recorder.on_batch,
         model=model,
         args=grpo_config(profile, seed, folder / "checkpoints"),
         train_dataset=Dataset.from_list(prompts),
@@ -165,6 +165,3 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint: the mechanisms' state is the last file written into one."""
     found = [p for p in folder.glob("checkpoint-*") if (p / STATE_FILE).exists()]
     return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)
-
-
-__all__ = ["Batch", "build_trainer", "grpo_config", "lora_config", "newest_checkpoint", "run_job"]

@@ -10,7 +10,7 @@ from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
 from engine.errors import Exit, PoiseError
 from poise_tui.client import Connection, EngineHandle
-from poise_tui.commands.progress import Progress as Progress
+from poise_tui.commands.progress import Progress
 
 POLL_SECONDS = 0.2
 
