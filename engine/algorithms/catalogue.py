@@ -13,8 +13,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
+
 LIBRARY = Path(__file__).parent / "library"
-CONTRACT = Path(__file__).parent.parent / "contract.py"
 
 Param = float | int | bool | str
 
@@ -51,6 +52,8 @@ class Entry:
     """Those whose hook never reads the value it is given."""
     params: Mapping[str, Param]
     """Constants and their defaults."""
+    ranges: Mapping[str, tuple[float, float]]
+    """Bounds, by constant."""
     tunable: Mapping[str, tuple[float, ...]]
     """Values worth trying, by constant."""
     source: str
@@ -72,16 +75,9 @@ class Entry:
         return MechanismChoice(self.name, {**self.params, **params})
 
 
-@cache
 def stages() -> dict[str, str]:
     """Every stage a mechanism may hook and what it turns into what, in the order of the pipeline."""
-    found: dict[str, str] = {}
-    for node in ast.parse(CONTRACT.read_text(encoding="utf-8")).body:
-        name = node.target.id if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else ""
-        if name in ("ROLLOUT_STAGES", "LOSS_STAGES"):
-            found.update(ast.literal_eval(node.value))  # type: ignore[attr-defined]
-    found["on_optimizer_step"] = "figures of an update -> nothing; changes the mechanism's declared state"
-    return found
+    return {**ROLLOUT_STAGES, **LOSS_STAGES, CONTROLLER: "figures of an update -> nothing; changes its declared state"}
 
 
 @cache
@@ -174,6 +170,7 @@ def _entry(node: ast.ClassDef, source: str, module: str) -> Entry:
         replaces=tuple(s for s in with_inner if not _reads(methods[s], argument=3)),
         blind=tuple(s for s in with_inner if not _reads(methods[s], argument=2)),
         params={name: _literal(value) for name, value in _fields(node, constants=True)},
+        ranges=_ranges(node),
         tunable={k: tuple(v) for k, v in tunable.items()} if isinstance(tunable, dict) else {},
         source=_source(node, source),
         uses=frozenset(names | attributes),
@@ -189,6 +186,18 @@ def _fields(node: ast.ClassDef, constants: bool) -> list[tuple[str, ast.expr]]:
         if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name) and n.value is not None
         if ("ClassVar" in ast.unparse(n.annotation)) is not constants
     ]
+
+
+def _ranges(node: ast.ClassDef) -> dict[str, tuple[float, float]]:
+    """Bounds of constants annotated `Annotated[type, Range(low, high)]`."""
+    return {
+        n.target.id: (_literal(call.args[0]), _literal(call.args[1]))
+        for n in node.body
+        if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+        for call in ast.walk(n.annotation)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Range"
+        if len(call.args) == 2
+    }
 
 
 def _reads(method: ast.FunctionDef, argument: int) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import PoiseError
+from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
 
 if TYPE_CHECKING:
     from engine.contract import Algorithm
@@ -98,11 +99,9 @@ def load_algorithm(path: Path) -> Algorithm:
             f"{path.name}: mechanisms must be a tuple of Mechanism instances, with a comma after a single one"
         )
     for m in algorithm.mechanisms:
-        known = {*contract.ROLLOUT_STAGES, *contract.LOSS_STAGES, "on_optimizer_step"}
+        known = (*ROLLOUT_STAGES, *LOSS_STAGES, CONTROLLER)
         if not any(hasattr(m, s) for s in known):
-            raise PoiseError(f"{path.name}: {m.name} hooks no stage; stages are {', '.join(sorted(known))}")
-        if m.whole_groups:
-            raise PoiseError(f"{path.name}: {m.name} needs whole groups in the loss, which this trainer does not give")
+            raise PoiseError(f"{path.name}: {m.name} hooks no stage; stages are {', '.join(known)}")
     return algorithm
 
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.algorithms.root import ROOT
-from engine.contract import (
-    LOSS_STAGES,
-    ROLLOUT_STAGES,
-    Algorithm,
-    Mechanism,
-    Minibatch,
-    Rollouts,
-    State,
-    StepStats,
-)
+from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts, State, StepStats
 from engine.errors import PoiseError
+from engine.stages import LOSS_STAGES, ROLLOUT_STAGES
 
 
 @dataclass(frozen=True)
@@ -76,6 +69,7 @@ class Pipeline:
         self._generators = {m.name: _generator(seed, m.name) for m in algorithm.mechanisms}
         self._chains = {s: _chain(algorithm, s) for s in (*ROLLOUT_STAGES, *LOSS_STAGES)}
         self.needs_entropy = any(m.needs_entropy for m in algorithm.mechanisms)
+        self.needs_logp = any(m.needs_logp for m in algorithm.mechanisms)
 
     def advantages(self, r: Rollouts) -> Advantages:
         """Run the rollout stages on a whole batch."""
@@ -146,33 +140,37 @@ class Pipeline:
             self._state[name] = entry["state"]
             self._generators[name].set_state(torch.tensor(entry["generator"], dtype=torch.uint8))
 
+    def call(self, m: Mechanism, stage: str, ctx: Rollouts | Minibatch, inner: Inner, value: Tensor) -> Tensor:
+        """One hook of one mechanism; verification watches here."""
+        result: Tensor = getattr(m, stage)(ctx, value, inner)
+        return result
+
     def _run(self, stage: str, ctx: Rollouts | Minibatch, value: Tensor) -> Tensor:
         root = ROOT[stage]
 
         def innermost(v: Tensor) -> Tensor:
             return root(ctx, v)
 
-        inner: Callable[[Tensor], Tensor] = innermost
+        inner: Inner = innermost
         for m in self._chains[stage]:
             state = self._state[m.name]
             seen = ctx.view(copy.deepcopy(state) if self.frozen else state, self._generators[m.name])
-            inner = _link(getattr(m, stage), seen, inner)
+            inner = partial(self.call, m, stage, seen, inner)
         result = inner(value)
         if not isinstance(result, Tensor):
             raise PoiseError(f"stage {stage} returned {type(result).__name__}, not a tensor")
         return result
 
 
-def _link(hook: Callable[..., Tensor], ctx: Any, inner: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda value: hook(ctx, value, inner)
-
-
 def _chain(algorithm: Algorithm, stage: str) -> tuple[Mechanism, ...]:
     hooked = [m for m in algorithm.mechanisms if hasattr(m, stage)]
     replacers = [m for m in hooked if m.replaces(stage)]
-    if len(replacers) > 1:
+    order = tuple(algorithm.order.get(stage, ()))
+    if len(replacers) > 1 and not {m.name for m in replacers} <= set(order):
         who = " and ".join(m.name for m in replacers)
         raise PoiseError(f"{algorithm.name}: {who} both replace the stage {stage}; keep one of them")
+    if len(replacers) > 1:
+        replacers.sort(key=lambda m: order.index(m.name))
     return (*replacers, *(m for m in hooked if m not in replacers))
 
 

@@ -15,7 +15,7 @@ Job = dict[str, Any]
 Function = Callable[[Job], dict[str, Any]]
 
 KINDS = {
-    "verify": "engine.search.verify:run_job",
+    "verify": "engine.verify.verify:run_job",
     "train": "engine.training.run:run_job",
     "score": "engine.scoring.scorer:run_job",
 }

@@ -135,6 +135,11 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         batch, mask = self.batch, output["completion_mask"]
         assert batch is not None
+        old_logp: Tensor | None = output.get("old_per_token_logps")
+        entropy: Tensor | None = None
+        if self.pipeline.needs_entropy or (self.pipeline.needs_logp and old_logp is None):
+            logp, entropy = self._extra_pass(output)
+            old_logp = logp if old_logp is None else old_logp
         rollouts = Rollouts(
             hyper=self.hyper,
             step=self.state.global_step,
@@ -148,10 +153,10 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             group=torch.arange(len(batch.ids), device=mask.device) // self.hyper.group_size,
             lengths=batch.lengths,
             mask=mask,
-            old_logp=output.get("old_per_token_logps"),
+            old_logp=old_logp,
             sampler_logp=output.get("sampling_per_token_logps"),
             ref_logp=output.get("ref_per_token_logps"),
-            entropy=self._rollout_entropy(output) if self.pipeline.needs_entropy else None,
+            entropy=entropy,
             sampler_ratio=output.get("importance_sampling_ratio"),
         )
         with torch.no_grad():
@@ -166,7 +171,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
     def _ship(self, output: dict[str, Any], r: Rollouts, made: Advantages) -> None:
         """Put what the loss needs beside TRL's own tensors; every one is shuffled and split with its row."""
         rows = {"rewards": r.rewards, "correct": r.correct, "valid": r.valid, "truncated": r.truncated}
-        rows["pass_rate"] = r.pass_rate()
+        rows |= {"pass_rate": r.pass_rate(), "group": r.group}
         if made.dropped.any():
             rows["keep"] = ~made.dropped
         if made.sampler_weight is not None:
@@ -177,11 +182,12 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         output["poise_rows"] = (~made.dropped).sum().float()
         output["poise_tokens"] = (r.mask * (~made.dropped).unsqueeze(1)).sum().float()
 
-    def _rollout_entropy(self, output: dict[str, Any]) -> Tensor:
+    def _extra_pass(self, output: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies (B,T) of the policy that generated, for mechanisms that ask for them."""
         ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
         attention = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
         with torch.no_grad():
-            _, entropy, _ = self._get_per_token_logps_and_entropies(
+            logp, entropy, _ = self._get_per_token_logps_and_entropies(
                 self.model,
                 ids,
                 attention,
@@ -189,7 +195,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
                 batch_size=self.args.per_device_train_batch_size,
                 compute_entropy=True,
             )
-        return entropy  # type: ignore[no-any-return]
+        return logp, entropy
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """The pipeline's loss on one micro-batch."""
@@ -215,6 +221,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             entropy=entropy,
             mask=mask,
             advantages=advantages.unsqueeze(1) if advantages.dim() == 1 else advantages,
+            group=inputs["poise_group"],
             rewards=inputs["poise_rewards"],
             correct=inputs["poise_correct"],
             valid=inputs["poise_valid"],

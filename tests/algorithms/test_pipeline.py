@@ -18,8 +18,8 @@ from engine.algorithms.library.surrogates import ClipHigher, DualClip, SequenceR
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts, State, StepStats
 from engine.errors import PoiseError
-from engine.search import probes
-from engine.search.verify import behave
+from engine.verify import probes
+from engine.verify.verify import behave
 
 LIBRARY = [
     cls

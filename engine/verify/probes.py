@@ -97,6 +97,7 @@ def minibatch(probe: Probe, r: Rollouts, advantages: Tensor, dropped: Tensor) ->
         entropy=entropy,
         mask=r.mask * kept.unsqueeze(1),
         advantages=advantages.unsqueeze(1) if advantages.dim() == 1 else advantages,
+        group=r.group,
         rewards=r.rewards,
         correct=r.correct,
         valid=r.valid,

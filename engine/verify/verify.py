@@ -17,7 +17,7 @@ from engine.algorithms.loader import load_algorithm
 from engine.algorithms.pipeline import Pipeline, stage_names
 from engine.contract import Algorithm, Hyper, StepStats
 from engine.errors import PoiseError
-from engine.search.probes import HYPER, PROBES, Probe, minibatch, rollouts
+from engine.verify.probes import HYPER, PROBES, Probe, minibatch, rollouts
 
 DIGITS = 6
 """Decimal places in which two behaviours must agree to count as one: far below any float32 training."""

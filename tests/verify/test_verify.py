@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.algorithms.loader import lint
-from engine.search.verify import verify
+from engine.verify.verify import verify
 
 HEAD = """import torch
 from torch import Tensor
