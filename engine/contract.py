@@ -101,7 +101,8 @@ class Mechanism:
     @classmethod
     def ranges(cls) -> dict[str, Range]:
         """Bounds by constant, of those that have them."""
-        found = {f.name: getattr(_hints(cls)[f.name], "__metadata__", ()) for f in fields(cls)}  # type: ignore[arg-type]
+        hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
+        found = {f.name: getattr(hints[f.name], "__metadata__", ()) for f in fields(cls)}  # type: ignore[arg-type]
         return {name: bounds for name, data in found.items() for bounds in data if isinstance(bounds, Range)}
 
     def hooks(self) -> dict[str, Callable[..., Tensor]]:

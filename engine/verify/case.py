@@ -67,7 +67,7 @@ class Case:
 def padded(case: Case, columns: int) -> Case:
     """More token columns that belong to no row, with the garbage a model gives on padding tokens in them."""
     garbage = {"mask": 0.0, "logp": -7.25, "old_logp": -6.5, "entropy": 3.5, "ref_logp": -5.0, "sampler_logp": -9.0}
-    changed = {
+    changed: dict[str, Any] = {
         name: torch.nn.functional.pad(x, (0, columns), value=value)
         for name, value in garbage.items()
         if (x := getattr(case, name)) is not None
@@ -88,7 +88,8 @@ def cast(case: Case, dtype: torch.dtype) -> Case:
 def with_loss_dtype(case: Case, dtype: torch.dtype) -> Case:
     """The model's own outputs in another precision, as under autocast; rewards stay as they are."""
     names = ("logp", "old_logp", "entropy", "ref_logp", "sampler_logp")
-    return replace(case, **{n: x.to(dtype) for n in names if (x := getattr(case, n)) is not None})
+    changed: dict[str, Any] = {n: x.to(dtype) for n in names if (x := getattr(case, n)) is not None}
+    return replace(case, **changed)
 
 
 def rollouts(case: Case, needs_logp: bool = True) -> Rollouts:
@@ -145,6 +146,6 @@ def minibatch(case: Case, r: Rollouts, advantages: Tensor, dropped: Tensor) -> M
 
 def part_of(m: Minibatch, rows: slice, pieces: int) -> Minibatch:
     """Some rows of a micro-batch, as one of `pieces` equal ones of an optimizer step."""
-    changed = {f.name: x[rows] for f in fields(m) if isinstance(x := getattr(m, f.name), Tensor)}
+    changed: dict[str, Any] = {f.name: x[rows] for f in fields(m) if isinstance(x := getattr(m, f.name), Tensor)}
     shipped = {name: x[rows] for name, x in m.shipped.items()}
     return replace(m, **changed, shipped=shipped, hyper=replace(m.hyper, accumulation=pieces))

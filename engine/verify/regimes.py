@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,7 +126,8 @@ def extreme_ratios(case: Case) -> Case:
 def unlikely_tokens(case: Case) -> Case:
     """Log-probabilities of -80, as a sampler with another precision can report them."""
     low = torch.arange(case.logp.shape[1]) % 3 == 1
-    changed = {n: torch.where(low, getattr(case, n) - 80.0, getattr(case, n)) for n in ("logp", "old_logp", "ref_logp")}
+    names = ("logp", "old_logp", "ref_logp")
+    changed: dict[str, Any] = {n: torch.where(low, getattr(case, n) - 80.0, getattr(case, n)) for n in names}
     return replace(case, name="huge negative log-probabilities", **changed)
 
 
