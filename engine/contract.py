@@ -80,8 +80,9 @@ class Mechanism:
         dataclass(frozen=True)(cls)
 
     def __post_init__(self) -> None:
+        hints: dict[str, Any] = _hints(type(self))  # type: ignore[arg-type]
         for name, value in self.params().items():
-            problem = _misfit(value, _hints(type(self))[name])
+            problem = _misfit(value, hints[name])
             if problem:
                 raise (ValueError if "outside" in problem else TypeError)(f"{self.name}.{name} is {problem}")
 
@@ -101,7 +102,7 @@ class Mechanism:
     @classmethod
     def ranges(cls) -> dict[str, Range]:
         """Bounds by constant, of those that have them."""
-        hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
+        hints: dict[str, Any] = _hints(cls)
         found = {f.name: getattr(hints[f.name], "__metadata__", ()) for f in fields(cls)}  # type: ignore[arg-type]
         return {name: bounds for name, data in found.items() for bounds in data if isinstance(bounds, Range)}
 
