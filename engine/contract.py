@@ -102,7 +102,7 @@ class Mechanism:
     @classmethod
     def ranges(cls) -> dict[str, Range]:
         """Bounds by constant, of those that have them."""
-        hints: dict[str, Any] = _hints(cls)
+        hints: dict[str, Any] = _hints(cls)  # type: ignore[arg-type]
         found = {f.name: getattr(hints[f.name], "__metadata__", ()) for f in fields(cls)}  # type: ignore[arg-type]
         return {name: bounds for name, data in found.items() for bounds in data if isinstance(bounds, Range)}
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.algorithms.root import ROOT
 from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts, State, StepStats
 from engine.errors import PoiseError
-from engine.stages import LOSS_STAGES, ROLLOUT_STAGES
+from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,8 @@ class Pipeline:
         if self.frozen:
             return
         for m in self.algorithm.mechanisms:
-            controller = getattr(m, "on_optimizer_step", None)
-            if controller is not None:
-                controller(replace(stats, state=self._state[m.name]))
+            if m.controls():
+                self.control(m, replace(stats, state=self._state[m.name]))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a checkpoint must hold, as JSON."""
@@ -144,6 +143,10 @@ class Pipeline:
         """One hook of one mechanism; verification watches here."""
         result: Tensor = getattr(m, stage)(ctx, value, inner)
         return result
+
+    def control(self, m: Mechanism, stats: StepStats) -> None:
+        """One controller's look at an update; verification watches here."""
+        getattr(m, CONTROLLER)(stats)
 
     def _run(self, stage: str, ctx: Rollouts | Minibatch, value: Tensor) -> Tensor:
         root = ROOT[stage]

@@ -42,7 +42,7 @@ def behave(algorithm: Algorithm, case: Case, pieces: int = 1, pipeline: Pipeline
         pipeline: runs in this one, whose state moves on; a fresh one without.
     """
     pipeline = Pipeline(algorithm, SEED) if pipeline is None else pipeline
-    r = rollouts(case, pipeline.needs_logp)
+    r = rollouts(case, pipeline.needs_logp, pipeline.needs_entropy)
     with torch.no_grad():
         made = pipeline.advantages(r)
     m = minibatch(case, r, made.values, made.dropped)

@@ -32,7 +32,7 @@ class Case:
     lengths: Tensor
     """(B,) float."""
     mask: Tensor
-    """(B,T) 1 on completion tokens."""
+    """(B,T) long, as the trainer's: 1 on completion tokens."""
     logp: Tensor
     """(B,T) of the policy in the loss."""
     old_logp: Tensor
@@ -66,7 +66,7 @@ class Case:
 
 def padded(case: Case, columns: int) -> Case:
     """More token columns that belong to no row, with the garbage a model gives on padding tokens in them."""
-    garbage = {"mask": 0.0, "logp": -7.25, "old_logp": -6.5, "entropy": 3.5, "ref_logp": -5.0, "sampler_logp": -9.0}
+    garbage = {"mask": 0, "logp": -7.25, "old_logp": -6.5, "entropy": 3.5, "ref_logp": -5.0, "sampler_logp": -9.0}
     changed: dict[str, Any] = {
         name: torch.nn.functional.pad(x, (0, columns), value=value)
         for name, value in garbage.items()
@@ -92,8 +92,8 @@ def with_loss_dtype(case: Case, dtype: torch.dtype) -> Case:
     return replace(case, **changed)
 
 
-def rollouts(case: Case, needs_logp: bool = True) -> Rollouts:
-    """What the rollout stages see of the case."""
+def rollouts(case: Case, needs_logp: bool = True, needs_entropy: bool = True) -> Rollouts:
+    """What the rollout stages see of the case: what costs a pass is there only for mechanisms that ask."""
     ratio = None
     if case.sampler_logp is not None:  # TRL's own correction: token ratios, capped at 3
         ratio = torch.exp(case.old_logp - case.sampler_logp).clamp(max=3.0) * case.mask
@@ -113,7 +113,7 @@ def rollouts(case: Case, needs_logp: bool = True) -> Rollouts:
         old_logp=None if case.on_policy and not needs_logp else case.old_logp,
         sampler_logp=case.sampler_logp,
         ref_logp=case.ref_logp,
-        entropy=case.entropy,
+        entropy=case.entropy if needs_entropy else None,
         sampler_ratio=ratio,
     )
 

@@ -100,7 +100,7 @@ def draw(recipe: Recipe, seed: int) -> Case:
         valid=valid,
         truncated=truncated,
         lengths=lengths.double(),
-        mask=(torch.arange(width) < lengths.unsqueeze(1)).double(),
+        mask=(torch.arange(width) < lengths.unsqueeze(1)).long(),
         logp=old if on_policy else (old + recipe.drift * _normal(old, g)).clamp(max=-1e-3),
         old_logp=old,
         entropy=2 * torch.rand(rows, width, generator=g, dtype=torch.float64),

@@ -35,7 +35,7 @@ def case(rewards: Sequence[Sequence[float]], **changes: Any) -> Case:
         valid=torch.ones(rows, dtype=torch.bool),
         truncated=torch.zeros(rows, dtype=torch.bool),
         lengths=lengths,
-        mask=(torch.arange(width) < lengths.unsqueeze(1)).double(),
+        mask=(torch.arange(width) < lengths.unsqueeze(1)).long(),
         logp=tokens - 1.0,
         old_logp=tokens - 1.0,
         entropy=tokens + 0.5,
