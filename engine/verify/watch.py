@@ -127,8 +127,8 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _told(error: BaseException) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(".py")]
-    line = next((f.lineno for f in reversed(frames) if "/engine/" not in f.filename and "/torch/" not in f.filename), None)
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = next((f.lineno for f in frames if not any(d in f.filename for d in ("/engine/", "/torch/"))), None)
     text = str(error).splitlines()[0] if str(error) else ""
     hint = ""
     if "NoneType" in text:
