@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from engine.contract import Algorithm
 
 ALLOWED_IMPORTS = ("torch", "math", "typing", "dataclasses", "engine.contract", "__future__")
-FORBIDDEN_CALLS = ("eval", "exec", "open", "compile", "__import__", "input", "globals", "breakpoint")
+ALLOWED_BELOW_TORCH = ("torch.nn.functional", "torch.special", "torch.linalg")
+FORBIDDEN_CALLS = (
+    *("eval", "exec", "open", "compile", "__import__", "input", "breakpoint"),
+    *("globals", "locals", "vars", "setattr", "delattr"),
+)
+FORBIDDEN_IN_TORCH = frozenset(
+    {
+        *("load", "save", "hub", "package", "serialization", "utils", "os", "sys", "multiprocessing", "distributed"),
+        *("jit", "compile", "ops", "classes", "library", "_C", "storage", "from_file", "set_printoptions"),
+        *("seed", "manual_seed", "set_rng_state", "random", "use_deterministic_algorithms", "set_num_threads"),
+        *("set_default_dtype", "set_default_device", "set_grad_enabled", "cuda", "backends"),
+    }
+)
+"""Attributes of torch that reach beyond a batch: files, processes, everybody's random numbers, global settings."""
 MAX_SOURCE = 64_000
 """Characters of one algorithm file; the whole library is shorter."""
 
@@ -41,10 +54,16 @@ def lint(source: str) -> list[str]:
             name = "." * node.level + (node.module or "")
             if node.level or not _allowed(name):
                 problems.append(_import(node.lineno, name))
+            elif name == "torch":
+                forbidden = [a.name for a in node.names if a.name in FORBIDDEN_IN_TORCH]
+                problems += [_import(node.lineno, f"torch.{name}") for name in forbidden]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
             problems.append(f"line {node.lineno}: {node.func.id}() is not allowed")
-        elif isinstance(node, ast.Attribute) and node.attr.startswith("__") and node.attr != "__name__":
-            problems.append(f"line {node.lineno}: the attribute {node.attr} is not allowed")
+        elif isinstance(node, ast.Global):
+            names = ", ".join(node.names)
+            problems.append(f"line {node.lineno}: `global` is not allowed ({names}); declare state in initial_state()")
+        elif isinstance(node, ast.Attribute):
+            problems += _attribute(node)
     if not any("algorithm" in _targets(n) for n in tree.body):
         problems.append(
             "nothing named `algorithm` is assigned; end the file with algorithm = Algorithm(name=..., mechanisms=(...))"
@@ -106,7 +125,15 @@ def load_algorithm(path: Path) -> Algorithm:
 
 
 def _allowed(module: str) -> bool:
-    return any(module == a or module.startswith(a + ".") for a in ALLOWED_IMPORTS)
+    return module in ALLOWED_IMPORTS or module in ALLOWED_BELOW_TORCH
+
+
+def _attribute(node: ast.Attribute) -> list[str]:
+    if node.attr.startswith("__") and node.attr != "__name__":
+        return [f"line {node.lineno}: the attribute {node.attr} is not allowed"]
+    if isinstance(node.value, ast.Name) and node.value.id == "torch" and node.attr in FORBIDDEN_IN_TORCH:
+        return [f"line {node.lineno}: torch.{node.attr} is not allowed: a mechanism sees its batch and nothing else"]
+    return []
 
 
 def _import(line: int, module: str) -> str:

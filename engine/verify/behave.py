@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.algorithms.pipeline import Pipeline
-from engine.contract import Algorithm
+from engine.contract import Algorithm, StepStats
 from engine.verify.case import Case, minibatch, part_of, rollouts
 
 SEED = 20260
@@ -58,3 +58,18 @@ def behave(algorithm: Algorithm, case: Case, pieces: int = 1, pipeline: Pipeline
         torch.zeros_like(x) if g is None else g for g, x in zip(grads, (m.logp, m.entropy), strict=True)
     )
     return Behaviour(made.values.detach(), loss.detach(), logp, entropy)
+
+
+def update_figures(step: int) -> StepStats:
+    """What controllers are told of update `step` of five: entropy twice below and once far above any sane target."""
+    return StepStats(
+        step=step + 1,
+        progress=step / 5,
+        reward=0.2 * step,
+        correct=0.1 + 0.2 * step,
+        entropy=(0.05, 0.05, 4.0, 0.3, 0.1)[step % 5],
+        kl=0.01 * step,
+        length=8.0 + step,
+        clip_fraction=0.05 * step,
+        grad_norm=1.0 + step,
+    )

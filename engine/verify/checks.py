@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.contract import Algorithm, Mechanism
-from engine.verify.behave import SEED, Behaviour, behave
+from engine.verify.behave import SEED, Behaviour, behave, update_figures
 from engine.verify.case import Case, cast, padded, reordered, with_loss_dtype
 from engine.verify.finding import Finding
 from engine.verify.regimes import regime, regimes
@@ -33,10 +33,11 @@ def hooks_keep_the_rules(algorithm: Algorithm) -> str:
         for name in ("mixed groups", "far off-policy")
     ]
     cases = [*in_float, *in_bf16, *regimes()]
-    for case in cases:
+    for i, case in enumerate(cases):
         pipeline.regime = case.name
         try:
             b = behave(algorithm, case, pipeline=pipeline)
+            pipeline.on_optimizer_step(update_figures(i % 5))
         except Finding:
             raise
         except Exception as e:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from engine.algorithms.pipeline import Pipeline
-from engine.contract import Algorithm, StepStats
-from engine.verify.behave import SEED, behave
+from engine.contract import Algorithm
+from engine.verify.behave import SEED, behave, update_figures
 from engine.verify.checks import culprit, hooked
 from engine.verify.finding import Finding
 from engine.verify.regimes import regime
@@ -31,7 +31,7 @@ def updates(pipeline: Pipeline, first: int = 0, last: int = len(RUN)) -> list[Te
     for step, name in list(enumerate(RUN))[first:last]:
         case = replace(regime(name), step=step, progress=step / len(RUN))
         seen.append(behave(pipeline.algorithm, case, pipeline=pipeline).flat())
-        pipeline.on_optimizer_step(_stats(step))
+        pipeline.on_optimizer_step(update_figures(step))
     return seen
 
 
@@ -97,22 +97,6 @@ def _used(hook: Any) -> tuple[str, ...]:
 
 def _equal(a: list[Tensor], b: list[Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _stats(step: int) -> StepStats:
-    """An update's figures, entropy once below and once above what anybody aims at."""
-    entropy = (0.05, 0.05, 4.0, 0.3, 0.1)[step]
-    return StepStats(
-        step=step + 1,
-        progress=step / len(RUN),
-        reward=0.2 * step,
-        correct=0.1 + 0.2 * step,
-        entropy=entropy,
-        kl=0.01 * step,
-        length=8.0 + step,
-        clip_fraction=0.05 * step,
-        grad_norm=1.0 + step,
-    )
 
 
 def snapshot(algorithm: Algorithm) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Watched(Pipeline):
 
     def call(self, m: Mechanism, stage: str, ctx: Rollouts | Minibatch, inner: Inner, value: Tensor) -> Tensor:
         """The hook's result, checked."""
-        seen = [(name, x, x.detach().clone()) for name, x in (("value", value), *_tensors(ctx))]
+        seen = [(name, x, x.detach().clone()) for name, x in (*_tensors(ctx), ("value", value))]
         random = torch.random.get_rng_state()
         try:
             result = super().call(m, stage, ctx, inner, value)
