@@ -70,6 +70,7 @@ class Pipeline:
         self._chains = {s: _chain(algorithm, s) for s in (*ROLLOUT_STAGES, *LOSS_STAGES)}
         self.needs_entropy = any(m.needs_entropy for m in algorithm.mechanisms)
         self.needs_logp = any(m.needs_logp for m in algorithm.mechanisms)
+        self.needs_whole_groups = any(m.whole_groups for m in algorithm.mechanisms)
 
     def advantages(self, r: Rollouts) -> Advantages:
         """Run the rollout stages on a whole batch."""

@@ -1,14 +1,20 @@
-"""From per-token losses to one number, and what is added to it."""
+"""From per-token losses to one number."""
 
 from typing import ClassVar
 
 from torch import Tensor
 
-from engine.contract import Inner, Mechanism, Minibatch, State, StepStats
+from engine.contract import Inner, Mechanism, Minibatch
 
 
 class ConstantLength(Mechanism):
-    """Sum over tokens divided by rows times the length limit: no length bias (Dr.GRPO, arXiv 2503.20783)."""
+    """Sum over tokens divided by rows times the length limit: no length bias (Dr.GRPO, arXiv 2503.20783).
+
+    loss = sum over tokens of l / (B * L_max), L_max the length limit of a completion.
+
+    Acts: wherever rows differ in length; where rows are short against the limit the loss shrinks with them,
+    which only an optimizer that is blind to scale forgives.
+    """
 
     def aggregate(self, m: Minibatch, per_token: Tensor, inner: Inner) -> Tensor:
         total = (per_token * m.mask).sum()
@@ -18,62 +24,46 @@ class ConstantLength(Mechanism):
 
 
 class TokenMean(Mechanism):
-    """Mean over all tokens of the optimizer step, long rows weigh more (DAPO, arXiv 2503.14476)."""
+    """Mean over all tokens of the optimizer step, long rows weigh more (DAPO, arXiv 2503.14476).
+
+    loss = sum over tokens of l / N, N the tokens of all rows of the optimizer step.
+
+    Acts: wherever rows differ in length; a few very long rows dominate the step.
+    """
 
     def aggregate(self, m: Minibatch, per_token: Tensor, inner: Inner) -> Tensor:
         return (per_token * m.mask).sum() / max(m.norm.tokens, 1.0)
 
 
-class EntropyBonusScale(Mechanism):
-    """Scale GRPO's entropy bonus; below one is POISE AV-GRPO's third change (arXiv 2603.23951)."""
+class LocalTokenMean(Mechanism):
+    """Mean over the tokens of the micro-batch at hand, then over micro-batches (BNPO's loss in TRL, arXiv
+    2506.02864).
 
-    factor: float = 0.25
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"factor": (0.0, 0.25, 4.0, 10.0)}
+    loss = sum over the micro-batch's tokens of l / n / accumulation, n the tokens of this micro-batch.
 
-    def regularize(self, m: Minibatch, loss: Tensor, inner: Inner) -> Tensor:
-        return self.factor * inner(loss)
-
-
-class AdaptiveEntropy(Mechanism):
-    """Move the entropy coefficient by a step towards a target entropy, applied only below it (Skywork-OR1, arXiv
-    2505.22312).
+    Acts: wherever rows differ in length; depends on the split into micro-batches, so that a change of batch
+    size on the device changes the algorithm.
     """
 
-    target: float = 0.3
-    step: float = 0.002
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"target": (0.2, 0.3, 0.5)}
+    local: ClassVar[bool] = True
 
-    def initial_state(self) -> State:
-        return {"coefficient": self.step, "entropy": 1e9}
-
-    def regularize(self, m: Minibatch, loss: Tensor, inner: Inner) -> Tensor:
-        below = m.number("entropy") <= self.target
-        mean = (m.entropy * m.mask).sum() / m.mask.sum().clamp(min=1.0) / m.hyper.accumulation
-        return -(m.number("coefficient") if below else 0.0) * mean
-
-    def on_optimizer_step(self, s: StepStats) -> None:
-        change = self.step if s.entropy <= self.target else -self.step
-        s.state["coefficient"] = min(max(s.number("coefficient") + change, 0.0), 0.05)
-        s.state["entropy"] = s.entropy
+    def aggregate(self, m: Minibatch, per_token: Tensor, inner: Inner) -> Tensor:
+        return (per_token * m.mask).sum() / m.mask.sum().clamp(min=1.0) / m.hyper.accumulation
 
 
-class KlScale(Mechanism):
-    """Scale the KL penalty; zero removes the pull to the reference (DAPO, arXiv 2503.14476)."""
+class SequenceSum(Mechanism):
+    """Sum over the tokens of a row, mean over rows: a sequence counts by its length (LUSPO, arXiv
+    2602.05261).
 
-    factor: float = 0.0
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"factor": (0.0, 0.3, 3.0)}
+    loss = mean over rows of sum over tokens of l; with one ratio a sequence that is GSPO's loss times the
+    length.
 
-    def kl(self, m: Minibatch, ratio: Tensor, inner: Inner) -> Tensor:
-        return self.factor * inner(ratio)
-
-
-class UnsolvedKl(Mechanism):
-    """Keep the KL penalty only on rows of groups that mostly fail: solved groups may move (after POISE RF-GRPO's gate,
-    arXiv 2603.23951).
+    Acts: wherever rows differ in length, meant to go with SequenceRatio and SequenceClip(low=0.002,
+    high=0.0025); rewarded long rows pull hardest, so lengths may grow without end.
     """
 
-    pass_rate: float = 0.5
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"pass_rate": (0.1, 0.5, 0.9)}
-
-    def kl(self, m: Minibatch, ratio: Tensor, inner: Inner) -> Tensor:
-        return inner(ratio) * (m.pass_rate < self.pass_rate).to(ratio.dtype).unsqueeze(1)
+    def aggregate(self, m: Minibatch, per_token: Tensor, inner: Inner) -> Tensor:
+        rows = (per_token * m.mask).sum(-1)
+        if m.keep is None:
+            return rows.mean() / m.hyper.accumulation
+        return (rows * m.keep).sum() / max(m.norm.rows, 1.0)
