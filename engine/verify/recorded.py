@@ -70,10 +70,11 @@ def write(path: Path, cases: Sequence[Case], about: Mapping[str, Any]) -> None:
     for i, case in enumerate(cases):
         named = {name: getattr(case, name) for name in (*FLAGS, *TOKENS, *OPTIONAL, "lengths")}
         named |= {"mask": case.mask.bool(), **{f"parts/{name}": x for name, x in case.parts.items()}}
-        tensors |= {f"{i}/{name}": x.contiguous() for name, x in named.items() if x is not None}
+        tensors |= {f"{i}/{name}": x.contiguous().clone() for name, x in named.items() if x is not None}
     moments = [{"name": c.name, "step": c.step, "progress": c.progress, "on_policy": c.on_policy} for c in cases]
     shared = {"hyper": asdict(cases[0].hyper), "part_weights": dict(cases[0].part_weights), "moments": moments}
     save_file(tensors, path, {key: json.dumps(value) for key, value in {**about, **shared}.items()})
+    path.chmod(0o644)  # safetensors leaves it to its owner alone
 
 
 def read(path: Path, remedy: str = "make it again") -> tuple[tuple[Case, ...], dict[str, Any]]:
