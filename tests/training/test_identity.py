@@ -5,11 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
-from trl import GRPOTrainer
-
-from engine.algorithms.library.aggregation import AdaptiveEntropy, ConstantLength, KlScale, TokenMean
-from engine.algorithms.library.baselines import BatchStd, NoStd
 from engine.algorithms.library.surrogates import (
     ClipHigher,
     ClippedWeight,
@@ -18,6 +13,11 @@ from engine.algorithms.library.surrogates import (
     SoftGate,
     TopEntropyTokens,
 )
+from transformers import TrainerCallback
+from trl import GRPOTrainer
+
+from engine.algorithms.library.aggregation import AdaptiveEntropy, ConstantLength, KlScale, TokenMean
+from engine.algorithms.library.scales import BatchStd, NoStd
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm, Mechanism
 from engine.training.trainer import PoiseTrainer

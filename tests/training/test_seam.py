@@ -13,7 +13,7 @@ import trl.trainer.utils as trl_utils
 from trl import GRPOTrainer
 
 from engine.algorithms.library.aggregation import AdaptiveEntropy
-from engine.algorithms.library.signals import DropUniform
+from engine.algorithms.library.drops import DropUniform
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.errors import PoiseError
