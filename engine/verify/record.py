@@ -36,7 +36,7 @@ ROW = "recorded_row"
 """What the rows' numbers are shipped as: TRL shuffles a batch before it is cut into updates."""
 
 
-class Watched(Pipeline):
+class Numbered(Pipeline):
     """GRPO, whose rollouts and last micro-batch can be looked at."""
 
     rollouts: Rollouts
@@ -57,9 +57,9 @@ class Watched(Pipeline):
 class Watcher(Recorder):
     """Keeps the generation batches with the given numbers, counted from 0."""
 
-    def __init__(self, folder: Path, pipeline: Watched, updates_per_batch: int, wanted: set[int]) -> None:
+    def __init__(self, folder: Path, pipeline: Numbered, updates_per_batch: int, wanted: set[int]) -> None:
         super().__init__(folder, pipeline, updates_per_batch, sample_every=sys.maxsize)
-        self.watched = pipeline
+        self.numbered = pipeline
         self.wanted = wanted
         self.cases: list[Case] = []
 
@@ -73,11 +73,11 @@ class Watcher(Recorder):
 
     def _case(self, state: TrainerState) -> Case:
         assert self.trainer is not None
-        r, chunks = self.watched.rollouts, self.trainer._buffered_inputs
+        r, chunks = self.numbered.rollouts, self.trainer._buffered_inputs
         shuffled = {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0] if chunks[0][name].dim()}
         order = shuffled[f"poise_ship_{ROW}"].argsort()
         logp, entropy = (x[order] for x in self.trainer._extra_pass(shuffled))
-        _agree(logp, self.watched.seen)
+        _agree(logp, self.numbered.seen)
         case = Case(
             name=f"update {state.global_step + 1} of {state.max_steps}",
             hyper=r.hyper,
@@ -116,7 +116,7 @@ def record(profile: dict[str, Any], seed: int, moments: int, folder: Path) -> li
     train, tasks = profile["train"], profile["tasks"]
     batches = train["updates"] // train["updates_per_batch"]
     wanted = {round(i * (batches - 1) / max(moments - 1, 1)) for i in range(moments)}
-    pipeline = Watched(Algorithm("GRPO"), seed=train_seed(seed, "search", 0))
+    pipeline = Numbered(Algorithm("GRPO"), seed=train_seed(seed, "search", 0))
     watcher = Watcher(folder, pipeline, train["updates_per_batch"], wanted)
     with GraderProcess() as grader:
         connection = grader.connect(tasks["name"], tasks["options"], train_seed(seed, "pool", 0))
