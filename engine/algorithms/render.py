@@ -21,6 +21,7 @@ def render(
     hypothesis: str,
     mechanisms: Sequence[MechanismChoice],
     own: Mapping[str, str] | None = None,
+    claims: Sequence[str] = (),
 ) -> str:
     """An algorithm file.
 
@@ -29,6 +30,7 @@ def render(
         hypothesis: its docstring.
         mechanisms: in the order of the tuple.
         own: source of the algorithm file to take a mechanism from, by its name, where that is not the library.
+        claims: what verification is to confirm, see engine/verify/vocabulary.py.
 
     Raises:
         PoiseError: a mechanism that is nowhere, or two different helpers of one name.
@@ -43,7 +45,7 @@ def render(
     text = "\n\n".join(blocks) + "\n"
     for definition in parts.definitions.values():
         text += f"\n\n{definition}\n"
-    return text + f"\n\n{_assignment(name, mechanisms)}\n"
+    return text + f"\n\n{_assignment(name, mechanisms, claims)}\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +135,22 @@ def _imports(parts: _Parts) -> list[str]:
     return blocks
 
 
-def _assignment(name: str, mechanisms: Sequence[MechanismChoice]) -> str:
+def _assignment(name: str, mechanisms: Sequence[MechanismChoice], claims: Sequence[str]) -> str:
     calls = [f"{c.name}({', '.join(f'{k}={v!r}' for k, v in c.params.items())})" for c in mechanisms]
-    inside = ", ".join(calls) + ("," if len(calls) == 1 else "")
-    line = f'algorithm = Algorithm(name="{name}", mechanisms=({inside}))'
+    said = [f'"{claim}"' for claim in claims]
+    line = f'algorithm = Algorithm(name="{name}", mechanisms={_tuple(calls)}'
+    line += f", claims={_tuple(said)})" if said else ")"
     if len(line) <= WIDTH:
         return line
-    rows = "".join(f"        {call},\n" for call in calls)
-    return f'algorithm = Algorithm(\n    name="{name}",\n    mechanisms=(\n{rows}    ),\n)'
+    blocks = f"    mechanisms={_tall(calls)},\n" + (f"    claims={_tall(said)},\n" if said else "")
+    return f'algorithm = Algorithm(\n    name="{name}",\n{blocks})'
+
+
+def _tuple(items: Sequence[str]) -> str:
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def _tall(items: Sequence[str]) -> str:
+    if len(_tuple(items)) <= WIDTH - 20:
+        return _tuple(items)
+    return "(\n" + "".join(f"        {item},\n" for item in items) + "    )"

@@ -194,7 +194,7 @@ class UnlikelyReward(Mechanism):
         shaped = inner(rewards)
         if r.old_logp is None:
             return shaped
-        logp = r.grouped((r.old_logp * r.mask).sum(dim=1))
+        logp = r.grouped((r.old_logp.to(shaped.dtype) * r.mask).sum(dim=1))
         likelier = (logp.unsqueeze(1) > logp.unsqueeze(2)).sum(dim=2).flatten()
         size = r.hyper.group_size
         factor = 1 - self.beta * (size - 1 - likelier).to(shaped.dtype) / size

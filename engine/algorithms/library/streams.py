@@ -126,8 +126,8 @@ class KlInReward(Mechanism):
         shaped = inner(rewards)
         if r.old_logp is None or r.ref_logp is None:
             return shaped
-        log_ratio = ((r.old_logp - r.ref_logp) * r.mask).sum(dim=1)
-        return shaped - self.coefficient * log_ratio.to(shaped.dtype)
+        log_ratio = (r.old_logp - r.ref_logp).to(shaped.dtype) * r.mask
+        return shaped - self.coefficient * log_ratio.sum(dim=1)
 
 
 def _nanstd(x: Tensor, dim: int | None = None) -> Tensor:
