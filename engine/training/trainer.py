@@ -1,14 +1,14 @@
 """The seam to TRL 1.16: GRPOTrainer with rewards from a grader and advantages and loss from a `Pipeline`.
 
-Three methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
-`_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages, `_compute_loss` runs
-the loss stages.
+Four methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
+`_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages, `_prepare_inputs`
+puts torn groups together again for mechanisms that need whole ones, `_compute_loss` runs the loss stages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +19,7 @@ from engine.algorithms.pipeline import Advantages, Pipeline
 from engine.contract import Hyper, Minibatch, Norm, Rollouts, StepStats
 from engine.tasks.grader_client import Item
 from engine.tasks.interface import Grade
+from engine.training.groups import refuse_torn_groups, whole_groups
 
 PARTS_KEY = "poise_"
 """Prefix of our per-row tensors in TRL's buffered inputs."""
@@ -61,6 +62,9 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         kwargs: GRPOTrainer's own arguments (model, args, train_dataset, processing_class, peft_config, callbacks).
 
     The dataset has the columns `prompt`, `id` and `task`, and `remove_unused_columns` must be False.
+
+    Raises:
+        PoiseError: a mechanism needs whole groups and the micro-batch cannot hold them.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         args = kwargs["args"]
+        refuse_torn_groups(pipeline, args.per_device_train_batch_size, args.num_generations)
         args.reward_weights = list(part_weights.values())
         super().__init__(reward_funcs=[_named(name) for name in part_weights], **kwargs)
         if self.accelerator.num_processes != 1:
@@ -90,6 +95,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             clip_high=self.epsilon_high,
             accumulation=args.gradient_accumulation_steps,
         )
+        self._buffered_inputs: list[dict[str, Any]] | None
         self.batch: Batch | None = None
         self.update: dict[str, float] = {}
         """Token means of the last optimizer update: entropy, kl, ratio_mean, clip_fraction."""
@@ -171,7 +177,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
     def _ship(self, output: dict[str, Any], r: Rollouts, made: Advantages) -> None:
         """Put what the loss needs beside TRL's own tensors; every one is shuffled and split with its row."""
         rows = {"rewards": r.rewards, "correct": r.correct, "valid": r.valid, "truncated": r.truncated}
-        rows |= {"pass_rate": r.pass_rate(), "group": r.group}
+        rows |= {"pass_rate": r.pass_rate(), "group": r.group, "row": torch.arange(len(r.group), device=r.group.device)}
         if made.dropped.any():
             rows["keep"] = ~made.dropped
         if made.sampler_weight is not None:
@@ -181,6 +187,17 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         # Counts of the generation batch, rescaled to one optimizer step: TRL's own convention for `dapo`.
         output["poise_rows"] = (~made.dropped).sum().float()
         output["poise_tokens"] = (r.mask * (~made.dropped).unsqueeze(1)).sum().float()
+
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        """TRL's micro-batch; of whole groups where a mechanism needs them."""
+        before = self._buffered_inputs
+        inputs: dict[str, Any] = super()._prepare_inputs(generation_batch)
+        made = self._buffered_inputs
+        if made is None or made is before or not self.pipeline.needs_whole_groups:
+            return inputs
+        self._buffered_inputs = whole_groups(made, PARTS_KEY)
+        turn: int = self._step % self.args.steps_per_generation
+        return self._buffered_inputs[turn]
 
     def _extra_pass(self, output: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (B,T) of the policy that generated, for mechanisms that ask for them."""
@@ -210,9 +227,15 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         )
         old = inputs.get("old_per_token_logps")
         advantages = inputs["advantages"]
-        window = self.args.gradient_accumulation_steps / self.args.steps_per_generation
+        # The last window of an epoch may be shorter than the others.
+        accumulation = self.current_gradient_accumulation_steps
+        # Multiplied before it is divided, as TRL does: exact in any precision.
+        rows, tokens = (
+            inputs[name].item() * accumulation / self.args.steps_per_generation
+            for name in ("poise_rows", "poise_tokens")
+        )
         minibatch = Minibatch(
-            hyper=self.hyper,
+            hyper=replace(self.hyper, accumulation=accumulation),
             step=self.state.global_step,
             progress=self.state.global_step / max(self.state.max_steps, 1),
             logp=logp,
@@ -228,7 +251,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             truncated=inputs["poise_truncated"],
             pass_rate=inputs["poise_pass_rate"],
             keep=keep,
-            norm=Norm(rows=inputs["poise_rows"].item() * window, tokens=inputs["poise_tokens"].item() * window),
+            norm=Norm(rows=rows, tokens=tokens),
             shipped={k[len("poise_ship_") :]: v for k, v in inputs.items() if k.startswith("poise_ship_")},
         )
         loss = self.pipeline.loss(minibatch, inputs.get("poise_sampler_weight"))

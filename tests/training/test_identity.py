@@ -1,137 +1,129 @@
-"""GRPO through our seam is TRL's GRPO, to the last bit."""
+"""GRPO through our seam is TRL's GRPO, to the last bit, free-running; so are the library's twins of TRL's options."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from engine.algorithms.library.surrogates import (
-    ClipHigher,
-    ClippedWeight,
-    OffPolicyMask,
-    SequenceRatio,
-    SoftGate,
-    TopEntropyTokens,
-)
-from transformers import TrainerCallback
 from trl import GRPOTrainer
 
-from engine.algorithms.library.aggregation import AdaptiveEntropy, ConstantLength, KlScale, TokenMean
-from engine.algorithms.library.scales import BatchStd, NoStd
+from engine.algorithms.library.scales import NoStd
 from engine.algorithms.pipeline import Pipeline
-from engine.contract import Algorithm, Mechanism
+from engine.contract import Algorithm
+from engine.stages import LOSS_STAGES
 from engine.training.trainer import PoiseTrainer
-from tests.training import toy
+from tests.training.pairs import UPDATES, Training, ours, theirs, through_ours, through_trl
+from tests.training.twins import TWINS, Twin
+
+GRPO = Algorithm("GRPO")
+PLAIN = {"beta": 0.0, "entropy_coef": 0.0}
+ACCUMULATION = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}
+IDENTITIES = {
+    "off-policy with KL and entropy": {},
+    "off-policy without KL and entropy": PLAIN,
+    "off-policy with KL alone": {"entropy_coef": 0.0},
+    "on-policy with KL and entropy": {"steps_per_generation": 1},
+    "on-policy without KL and entropy": {"steps_per_generation": 1, **PLAIN},
+    "accumulation over one batch, on-policy": {**ACCUMULATION, "steps_per_generation": 2},
+    "accumulation, two updates a batch": {**ACCUMULATION, "steps_per_generation": 4},
+    "accumulation, two updates a batch, without KL": {**ACCUMULATION, "steps_per_generation": 4, **PLAIN},
+    "accumulation that ends short in every epoch": {
+        "gradient_accumulation_steps": 4,
+        "steps_per_generation": 2,
+    },
+    "two iterations over a batch": {"steps_per_generation": 1, "num_iterations": 2},
+    "two iterations over two updates": {"num_iterations": 2},
+    "two iterations with accumulation": {**ACCUMULATION, "steps_per_generation": 4, "num_iterations": 2},
+    "wider clip above": {"epsilon_high": 0.28},
+}
 
 
-class Losses(TrainerCallback):
-    def __init__(self) -> None:
-        self.seen: list[tuple[float, float]] = []
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
-        if "loss" in logs:
-            self.seen.append((logs["loss"], float(logs["grad_norm"])))
+@cache
+def root_of(shared: tuple[tuple[str, Any], ...]) -> Training:
+    return through_ours(GRPO, **dict(shared))
 
 
-def train_trl(folder: Path, **settings: Any) -> tuple[list[tuple[float, float]], dict[str, torch.Tensor]]:
-    losses = Losses()
-    args = toy.config(folder, **settings)
-    args.reward_weights = list(toy.WEIGHTS.values())
-    trainer = GRPOTrainer(
-        model=toy.model(),
-        reward_funcs=toy.reward_functions(),
-        args=args,
-        train_dataset=toy.dataset(),
-        processing_class=toy.tokenizer(),
-        peft_config=toy.lora(),
-        callbacks=[losses],
+@pytest.mark.parametrize("settings", IDENTITIES.values(), ids=IDENTITIES.keys())
+def test_the_empty_algorithm_is_bit_equal_to_trl_free_running(settings: dict[str, Any]) -> None:
+    trl, mine = through_trl(**settings), through_ours(GRPO, **settings)
+    assert len(mine.losses) == UPDATES
+    assert mine.parted(trl) is None
+    assert mine.equals(trl)
+
+
+@pytest.mark.parametrize("twin", [t for t in TWINS if not t.not_bit_equal], ids=lambda t: t.name)
+def test_a_library_mechanism_is_bit_equal_to_its_twin_in_trl_free_running(twin: Twin) -> None:
+    trl = through_trl(twin.trl, **{**twin.shared, **twin.settings})
+    mine = through_ours(Algorithm("twin", twin.mechanisms), **twin.shared)
+    assert mine.parted(trl) is None
+    assert mine.equals(trl)
+    root = root_of(tuple(twin.shared.items()))
+    assert mine.parted(root) is not None, "a twin that is GRPO shows nothing"
+
+
+@pytest.mark.parametrize("name", ["DAPO's token mean", "BNPO's local token mean", "VESPO", "LUSPO", "adaptive entropy"])
+def test_twins_stay_bit_equal_under_accumulation(name: str) -> None:
+    """Denominators of a whole optimizer step, and a controller that sees all of its micro-batches."""
+    twin = next(t for t in TWINS if t.name == name)
+    shared = {**twin.shared, **ACCUMULATION, "steps_per_generation": 4}
+    trl = through_trl(twin.trl, **{**shared, **twin.settings})
+    mine = through_ours(Algorithm("twin", twin.mechanisms), **shared)
+    assert mine.equals(trl)
+
+
+def test_a_mechanism_switched_off_is_as_if_it_were_absent() -> None:
+    algorithm = Algorithm("x", (NoStd(),))
+    assert through_ours(algorithm.without(["NoStd"])).equals(root_of(()))
+    assert not through_ours(algorithm).equals(root_of(()))
+
+
+class Compared(PoiseTrainer):
+    """On every batch that it trains on, takes the gradients of TRL's loss and of GRPO's too."""
+
+    theirs: GRPOTrainer
+    """TRL's trainer with the twin's settings; only its loss is used."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.distances: list[float] = []
+        """|ours - TRL's| / |TRL's|, one an update."""
+        self.root_distances: list[float] = []
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        algorithm, self.pipeline = self.pipeline, Pipeline(GRPO)
+        root = super()._compute_loss(model, inputs)
+        self.pipeline = algorithm
+        self._loss_stats.clear()
+        mine = super()._compute_loss(model, inputs)
+        self.theirs.current_gradient_accumulation_steps = self.current_gradient_accumulation_steps
+        trl = self.theirs._compute_loss(model, inputs)
+        self.distances.append(distance(model, mine, trl))
+        self.root_distances.append(distance(model, root, trl))
+        return mine
+
+
+def distance(model: Any, mine: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Norm of the difference of two losses' gradients by the model's trainable weights, in norms of the second."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    one, other = (
+        torch.cat([g.flatten().double() for g in torch.autograd.grad(loss, weights, retain_graph=True)])
+        for loss in (mine, theirs)
     )
+    return float((one - other).norm() / other.norm())
+
+
+IN_THE_LOSS = [t for t in TWINS if any(set(m.hooks()) & set(LOSS_STAGES) for m in t.mechanisms)]
+
+
+@pytest.mark.parametrize("twin", IN_THE_LOSS, ids=lambda t: t.name)
+def test_gradients_on_the_same_batches_agree_within_1e_5_of_their_norm(twin: Twin) -> None:
+    """What a device that adds up in another order can still promise; never relative on the loss, which is near zero."""
+    trainer = ours(Algorithm("twin", twin.mechanisms), Compared, max_steps=6, **twin.shared)
+    trainer.theirs = theirs(twin.trl, **{**twin.shared, **twin.settings})
+    trainer.theirs.model.train()
     trainer.train()
-    return losses.seen, toy.adapter(trainer)
-
-
-def train_ours(
-    folder: Path, algorithm: Algorithm, **settings: Any
-) -> tuple[list[tuple[float, float]], dict[str, torch.Tensor]]:
-    losses = Losses()
-    trainer = PoiseTrainer(
-        pipeline=Pipeline(algorithm, seed=7),
-        grader=toy.ToyGrader(),
-        part_weights=dict(toy.WEIGHTS),
-        model=toy.model(),
-        args=toy.config(folder, **settings),
-        train_dataset=toy.dataset(),
-        processing_class=toy.tokenizer(),
-        peft_config=toy.lora(),
-        callbacks=[losses],
-    )
-    trainer.train()
-    return losses.seen, toy.adapter(trainer)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param({}, id="off-policy with KL and entropy"),
-        pytest.param({"beta": 0.0, "entropy_coef": 0.0}, id="off-policy without KL"),
-        pytest.param({"steps_per_generation": 1}, id="on-policy"),
-        pytest.param(
-            {"gradient_accumulation_steps": 2, "steps_per_generation": 4, "per_device_train_batch_size": 8},
-            id="accumulation",
-        ),
-    ],
-)
-def test_the_empty_algorithm_is_bit_equal_to_trl(tmp_path: Path, settings: dict[str, Any]) -> None:
-    trl_losses, trl_adapter = train_trl(tmp_path / "trl", **settings)
-    our_losses, our_adapter = train_ours(tmp_path / "ours", Algorithm("GRPO"), **settings)
-    assert our_losses == trl_losses
-    assert all(torch.equal(our_adapter[k], v) for k, v in trl_adapter.items())
-
-
-def test_a_mechanism_switched_off_is_as_if_it_were_absent(tmp_path: Path) -> None:
-    with_it = Algorithm("x", (NoStd(),))
-    bare, off = (train_ours(tmp_path / n, a) for n, a in (("a", Algorithm("GRPO")), ("b", with_it.without(["NoStd"]))))
-    on = train_ours(tmp_path / "c", with_it)
-    assert bare[0] == off[0]
-    assert on[0] != bare[0]
-
-
-@pytest.mark.parametrize(
-    ("mechanisms", "settings"),
-    [
-        pytest.param((NoStd(), ConstantLength()), {"loss_type": "dr_grpo", "scale_rewards": "none"}, id="Dr.GRPO"),
-        pytest.param((TokenMean(),), {"loss_type": "dapo"}, id="token-level loss"),
-        pytest.param((TokenMean(), ClipHigher()), {"loss_type": "dapo", "epsilon_high": 0.28}, id="DAPO's clip-higher"),
-        pytest.param((SequenceRatio(),), {"importance_sampling_level": "sequence"}, id="GSPO's ratio"),
-        pytest.param((TokenMean(), ClippedWeight(cap=5.0)), {"loss_type": "cispo", "epsilon_high": 5.0}, id="CISPO"),
-        pytest.param((SoftGate(),), {"loss_type": "sapo"}, id="SAPO"),
-        pytest.param((BatchStd(),), {"scale_rewards": "batch"}, id="batch std"),
-        pytest.param((OffPolicyMask(threshold=0.01),), {"off_policy_mask_threshold": 0.01}, id="off-policy mask"),
-        pytest.param((TopEntropyTokens(),), {"top_entropy_quantile": 0.2, "entropy_coef": 0.0}, id="80/20"),
-        pytest.param((KlScale(factor=0.0),), {"beta": 0.0}, id="no KL"),
-        pytest.param(
-            (AdaptiveEntropy(target=3.2, step=0.005),),
-            {
-                "use_adaptive_entropy": True,
-                "entropy_target": 3.2,
-                "entropy_coef": 0.005,
-                "entropy_coef_delta": 0.005,
-                "entropy_coef_max": 0.05,
-            },
-            id="adaptive entropy",
-        ),
-    ],
-)
-def test_a_library_mechanism_is_its_twin_in_trl(
-    tmp_path: Path, mechanisms: tuple[Mechanism, ...], settings: dict[str, Any]
-) -> None:
-    ours_only = {"beta": 0.05} if "beta" in settings else {}
-    trl_losses, trl_adapter = train_trl(tmp_path / "trl", **settings)
-    shared = {k: v for k, v in settings.items() if k in ("entropy_coef",)}
-    our_losses, our_adapter = train_ours(tmp_path / "ours", Algorithm("twin", mechanisms), **{**shared, **ours_only})
-    root_losses, _ = train_ours(tmp_path / "root", Algorithm("GRPO"), **shared)
-    assert our_losses[-1] != root_losses[-1], "the twin must differ from the root, or the test shows nothing"
-    for (ours, _), (theirs, _) in zip(our_losses, trl_losses, strict=True):
-        assert ours == pytest.approx(theirs, abs=2e-5)
-    for name, theirs_weight in trl_adapter.items():
-        assert torch.allclose(our_adapter[name], theirs_weight, atol=1e-4), name
+    assert len(trainer.distances) == 6
+    assert max(trainer.distances) < 1e-5
+    assert max(trainer.root_distances) > 1e-4, "GRPO must not pass for the twin"

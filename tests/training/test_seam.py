@@ -12,8 +12,8 @@ import torch
 import trl.trainer.utils as trl_utils
 from trl import GRPOTrainer
 
-from engine.algorithms.library.aggregation import AdaptiveEntropy
 from engine.algorithms.library.drops import DropUniform
+from engine.algorithms.library.entropy import AdaptiveEntropy
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.errors import PoiseError
@@ -32,6 +32,7 @@ def test_trl_is_the_version_the_seam_was_read_in() -> None:
     [
         ("_calculate_rewards", ["self", "inputs", "prompts", "completions", "completion_ids_list"]),
         ("_generate_and_score_completions", ["self", "inputs"]),
+        ("_prepare_inputs", ["self", "generation_batch"]),
         ("_compute_loss", ["self", "model", "inputs"]),
         ("log", ["self", "logs", "start_time"]),
     ],
