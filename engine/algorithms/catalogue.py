@@ -128,14 +128,20 @@ def digest_of(mechanisms: Iterable[MechanismChoice]) -> str:
     return hashlib.sha256(key_of(mechanisms).encode()).hexdigest()[:10]
 
 
-def conflicts(entries: Sequence[Entry]) -> list[str]:
-    """Why these mechanisms cannot work together, one line each; empty if they can."""
+def conflicts(entries: Sequence[Entry], ordered: Iterable[str] = ()) -> list[str]:
+    """Why these mechanisms cannot work together, one line each; empty if they can.
+
+    Args:
+        entries: the mechanisms.
+        ordered: stages whose replacers the file puts in an order of its own.
+    """
+    free = frozenset(ordered)
     problems = [
         f"{a.name} and {b.name} both replace the stage {stage}; keep one of them"
         for i, a in enumerate(entries)
         for b in entries[i + 1 :]
         for stage in a.replaces
-        if stage in b.replaces
+        if stage in b.replaces and stage not in free
     ]
     for entry in entries:
         dead = _made_dead_by(entry)
@@ -149,9 +155,11 @@ def conflicts(entries: Sequence[Entry]) -> list[str]:
 
 def _made_dead_by(entry: Entry) -> frozenset[str]:
     """Stages whose results nobody reads once a mechanism stands in the place of a later one."""
-    if "advantages" not in entry.replaces or "advantages" not in entry.blind:
-        return frozenset()
-    dead = {"baseline", "scale"} | (set() if "shaped" in entry.uses else {"shape_rewards"})
+    dead: set[str] = set()
+    if "advantages" in entry.replaces and "advantages" in entry.blind:
+        dead |= {"baseline", "scale"} | (set() if "shaped" in entry.uses else {"shape_rewards"})
+    if "surrogate" in entry.replaces and "surrogate" in entry.blind:
+        dead |= {"ratio"}
     return frozenset(dead - set(entry.stages))
 
 

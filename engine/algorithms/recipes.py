@@ -43,7 +43,7 @@ def recipes() -> dict[str, Recipe]:
     return {recipe.name: recipe for recipe in (*_LITERATURE, *_POISE)}
 
 
-def _of(name: str, source: str, *mechanisms: str | tuple[str, dict[str, Param]], claims: str = "") -> Recipe:
+def _of(name: str, source: str, *mechanisms: str | tuple[str, Mapping[str, Param]], claims: str = "") -> Recipe:
     chosen = dict((m, {}) if isinstance(m, str) else m for m in mechanisms)
     return Recipe(name, source, chosen, tuple(claims.split()))
 
@@ -62,7 +62,7 @@ _LITERATURE = (
     _of("OPO", "arXiv 2505.23585", "LengthWeightedBaseline", "NoStd", claims="no_std_division"),
     _of("Lite-PPO", "arXiv 2508.08221", "BatchStd", "TokenMean", claims="long_rows_weigh_more"),
     _of("KRPO", "arXiv 2505.07527", "KalmanBaseline"),
-    _of("Pass@k", "arXiv 2508.10751", "PassAtK", claims="raises_rare_successes silent_on_all_fail"),
+    _of("Pass-at-k", "arXiv 2508.10751", "PassAtK", claims="raises_rare_successes silent_on_all_fail"),
     _of("Best-of-k", "arXiv 2503.19595", "BestOnly", claims="stronger_on_successes"),
     _of("MaxRL", "arXiv 2602.02710", "MeanScale", claims="raises_rare_successes"),
     _of("QAE", "arXiv 2509.22611", "QuantileBaseline"),
@@ -90,7 +90,7 @@ _LITERATURE = (
     _of("GVPO", "arXiv 2504.19599", "GroupRegression"),
     _of("Clip-Cov", "arXiv 2505.22617", "CovarianceClip"),
     _of("KL-Cov", "arXiv 2505.22617", "CovarianceKl"),
-    _of("80-20", "arXiv 2506.01939", "TopEntropyTokens", claims="favours_uncertain_tokens"),
+    _of("Forking-tokens", "arXiv 2506.01939", "TopEntropyTokens", claims="favours_uncertain_tokens"),
     _of("Off-policy-mask", "DeepSeek-V3.2", "OffPolicyMask", claims="distrusts_off_policy_rows"),
     _of("Kimi-length", "Kimi k1.5, arXiv 2501.12599", "MinMaxLength", claims="penalises_length"),
     _of("L1-Exact", "arXiv 2503.04697", "LengthTarget"),
@@ -123,7 +123,10 @@ _POISE = (
         claims="length_only_when_correct adapts_entropy_bonus",
     ),
     _of("CAG-GRPO", POISE, "LongCorrectPenalty", claims="length_only_when_correct"),
-    _of("DCBE-GRPO", POISE, "RelativeBrevity", "AdaptiveEntropy", claims="length_only_when_correct adapts_entropy_bonus"),
+    _of(
+        *("DCBE-GRPO", POISE, "RelativeBrevity", "AdaptiveEntropy"),
+        claims="length_only_when_correct adapts_entropy_bonus",
+    ),
     _of("RF-GRPO", f"{POISE}, reconstructed from prose", "DampedScale", "HierarchicalFormat", "UnsolvedKl"),
     _of("PR-GRPO", f"{POISE}, reconstructed from prose", "RegimeAdvantages", claims="silent_on_all_pass"),
     _of("CDA-GRPO", f"{POISE}, reconstructed from prose", "OptimisticBaseline", "CorrectBrevity"),

@@ -42,10 +42,11 @@ async def run_single(command: str, request: dict[str, Any]) -> Result:
 
 async def _verify(request: dict[str, Any]) -> Result:
     path = Path(request["algorithm"]).absolute()
-    limits = job_limits(load_profile("tiny").resolved(), "verify")
+    profile = load_profile(request.get("profile") or "tiny").resolved()
     async with _launcher(LIGHT_IMPORTS) as launcher:
         with tempfile.TemporaryDirectory(prefix="poise-verify-") as folder:
-            job = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path), "limits": limits}
+            job: dict[str, Any] = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path)}
+            job |= {"profile_name": profile["name"], "limits": job_limits(profile, "verify")}
             result = await LocalExecutor(launcher).run(job)
     if result["status"] == "done" and not result["data"]["passed"]:
         return {**result, "status": "failed", "cause": result["data"]["cause"]}

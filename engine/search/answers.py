@@ -130,7 +130,9 @@ def read_algorithm(code: str) -> tuple[str, tuple[MechanismChoice, ...]]:
     names = [c.name for c in choices]
     problems += [f"mechanism {n} is listed twice" for n in sorted({n for n in names if names.count(n) > 1})]
     problems += [f"{n} hooks no stage" for n in names if not entries[n].stages]
-    problems += conflicts([entries[n] for n in dict.fromkeys(names)])
+    order = given.get("order")
+    ordered = [k.value for k in order.keys if isinstance(k, ast.Constant)] if isinstance(order, ast.Dict) else []
+    problems += conflicts([entries[n] for n in dict.fromkeys(names)], [str(stage) for stage in ordered])
     if problems:
         raise BadAnswer(problems)
     return name, tuple(choices)

@@ -115,10 +115,15 @@ def _draw(now: Situation, rng: random.Random) -> Move:
     while kinds:
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         del kinds[kind]
-        moves = [m for m in MAKERS[kind](now) if digest_of(m.mechanisms) not in now.tried]
-        moves = [m for m in moves if legal(now, m.mechanisms)]
-        if moves:
-            return _softmax(moves, [_rating(now, m) for m in moves], rng)
+        moves = list(MAKERS[kind](now))
+        weights = _softmax([_rating(now, m) for m in moves])
+        # Most moves are new and legal, so only the drawn one is looked at.
+        while any(weights):
+            drawn = rng.choices(range(len(moves)), weights)[0]
+            weights[drawn] = 0.0
+            mechanisms = moves[drawn].mechanisms
+            if digest_of(mechanisms) not in now.tried and legal(now, mechanisms):
+                return moves[drawn]
     return _wander(now, rng)
 
 
@@ -165,6 +170,6 @@ def _asked(entry: Entry, directive: str, suggestion: str) -> float:
     return bonus
 
 
-def _softmax(moves: Sequence[Move], ratings: Sequence[float], rng: random.Random) -> Move:
-    top = max(ratings)
-    return rng.choices(moves, [math.exp((r - top) / TEMPERATURE) for r in ratings])[0]
+def _softmax(ratings: Sequence[float]) -> list[float]:
+    top = max(ratings, default=0.0)
+    return [math.exp((r - top) / TEMPERATURE) for r in ratings]

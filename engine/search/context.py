@@ -18,6 +18,7 @@ from engine.algorithms.render import render
 from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
 from engine.search.text import one_line, quoted
+from engine.verify.vocabulary import WORDINGS
 
 Message = dict[str, str]
 
@@ -153,6 +154,7 @@ def contract_brief() -> str:
         [library["FlooredStd"].choice(), library["HardPromptWeight"].choice()],
     )
     listed = "\n".join(f"- {name}: {what}" for name, what in stages().items())
+    claims = _claims()
     return f"""\
 An algorithm is GRPO plus an ordered tuple of mechanisms. A mechanism is a class that subclasses Mechanism
 (which makes it a frozen dataclass; never decorate it) and whose methods are named like the stages they
@@ -177,10 +179,19 @@ numbers.
 
 The file imports only torch, math, typing, dataclasses and engine.contract, holds the class definitions it
 uses, and ends with `algorithm = Algorithm(name="...", mechanisms=(Class(constant=number), ...))`, written
-out like that.
+out like that. A constant may have bounds: `tau: Annotated[float, Range(0.1, 10.0)] = 1.0`.
+
+Algorithm(..., claims=("...",)) may state what it does that GRPO does not; verification measures each claim,
+and a refuted one stops the candidate. The claims there are:
+{claims}
+
 An example:
 ```python
 {example}```"""
+
+
+def _claims() -> str:
+    return "\n".join(f"- {w.id}: {w.sentence}" for w in WORDINGS.values())
 
 
 def literature() -> str:

@@ -13,6 +13,8 @@ import click
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from poise_tui.commands.common import F, absolute_profile
+from poise_tui.commands.describe import describe as description
+from poise_tui.commands.report_lines import report_lines
 from poise_tui.format import one_line
 
 algorithm_argument = click.argument("file", type=click.Path(path_type=Path), metavar="FILE.py")
@@ -24,24 +26,25 @@ def json_option(function: F) -> F:
 
 
 @click.command("verify")
-@algorithm_argument
+@click.argument("file", type=click.Path(path_type=Path), metavar="[FILE.py]", required=False)
+@click.option("--profile", default="tiny", show_default=True, metavar="NAME|FILE", help="Whose batches it meets.")
+@click.option("--describe", is_flag=True, help="List mechanisms and constants, of a file or the library.")
 @json_option
-def verify_command(file: Path, as_json: bool) -> None:
-    """Verify that an algorithm file can train: it loads, its stages fit, values are finite, gradients flow.
+def verify_command(file: Path | None, profile: str, describe: bool, as_json: bool) -> None:
+    """Verify that an algorithm file can train and does what it says.
 
     Ends with 0 if it passed, with 1 if not.
     """
-    result = run_job("verify", {"algorithm": _existing_file(file)})
+    if describe:
+        print(description(file, as_json))
+        return
+    if file is None:
+        raise click.UsageError("give an algorithm file, or --describe for the library")
+    request = {"algorithm": _existing_file(file), "profile": absolute_profile(profile)}
+    load_profile(profile)
+    result = run_job("verify", request)
     report = result["data"] if result["data"].get("checks") else done("verify", result)
-    if as_json:
-        print(json.dumps(report, indent=2))
-    else:
-        for check in report["checks"]:
-            print(f"{'ok' if check['passed'] else 'FAILED':>6}  {check['name']}: {one_line(check['detail'])}")
-        for mechanism in report["mechanisms"]:
-            params = ", ".join(f"{key}={value}" for key, value in mechanism["params"].items())
-            stages = ", ".join(mechanism["stages"])
-            print(f"        {one_line(mechanism['name'])}({one_line(params)}) at {one_line(stages)}")
+    print(json.dumps(report, indent=2) if as_json else "\n".join(report_lines(report)))
     if not report["passed"]:
         raise PoiseError(f"{file} failed: {one_line(report['cause'])}")
     if not as_json:

@@ -43,7 +43,7 @@ def changed(candidates: list[Evidence], seeds: int, parent: str = "c000", **more
     return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from(sorted(ARCHIVES)), st.data())
 def test_it_is_deterministic_new_and_legal_whatever_the_seed_and_archive(
     seed: int, size: int, data: st.DataObject
@@ -135,7 +135,7 @@ def test_a_set_in_which_a_mechanism_was_found_inert_is_not_built_upon() -> None:
     dead = {"KlScale(factor=0.0)", "UnsolvedKl(pass_rate=0.5)"}
     with_dead = 0
     for inert in ([], [sorted(dead)]):
-        evidence = {**block([ROOT, parent], "c001"), "inert": inert}
+        evidence = {**block([ROOT, parent], "c001", directive="try UnsolvedKl"), "inert": inert}
         made = [read_algorithm(compose(evidence, seed)["code"])[1] for seed in range(150)]
         with_dead = sum(dead <= {m.key for m in mechanisms} for mechanisms in made)
         assert (with_dead > 0) == (not inert)
@@ -162,17 +162,19 @@ def test_searching_by_evidence_proposes_better_algorithms_than_searching_blindly
 
 
 def test_it_follows_the_directive_and_the_suggestion_of_the_reflection() -> None:
+    def length(found: Counter[str]) -> int:
+        return sum(n for name, n in found.items() if catalogue()[name].module in ("lengths", "efficiency"))
+
     free = changed([ROOT], 120)
-    shorter = changed([ROOT], 120, directive="compress responses, keep accuracy")
-    assert shorter["SolvedLengthPenalty"] + shorter["SoftOverlong"] > 1.5 * (
-        free["SolvedLengthPenalty"] + free["SoftOverlong"]
-    )
-    assert changed([ROOT], 120, directive="try SoftGate")["SoftGate"] > 2 * free["SoftGate"]
-    assert changed([ROOT], 120, directive="avoid SoftGate please")["SoftGate"] < free["SoftGate"]
+    assert length(changed([ROOT], 120, directive="compress responses, keep accuracy")) > 1.5 * length(free)
+    tried = changed([ROOT], 120, directive="try SoftGate")["SoftGate"]
+    assert tried > 2 * free["SoftGate"]
     asked = replace(
         ROOT, reflection="# GRPO\n\n## Suggestion\nAgainst 'the clip is busy': ClippedWeight or SoftGate.\n"
     )
-    assert changed([asked], 120)["SoftGate"] > 1.5 * free["SoftGate"]
+    suggested = changed([asked], 120)["SoftGate"]
+    assert suggested > 1.5 * free["SoftGate"]
+    assert changed([asked], 120, directive="avoid SoftGate please")["SoftGate"] < 0.5 * suggested
 
 
 def test_the_hypothesis_says_what_changes_where_it_comes_from_and_what_is_known() -> None:
@@ -219,7 +221,8 @@ def test_a_parents_own_form_of_a_library_mechanism_stays_its_own() -> None:
     own = render("Own-GRPO", "h", [choice("NoStd")]).replace("ones_like", "zeros_like")
     parent = scored("c001", "c000", (choice("NoStd"),))
     codes = [compose(block([ROOT, parent], "c001", own), seed)["code"] for seed in range(20)]
-    assert any("NoStd" in c for c in codes) and not any("ones_like(r.rewards)" in c for c in codes if "NoStd(" in c)
+    kept = [c for c in codes if "class NoStd(" in c]
+    assert kept and all("zeros_like" in c for c in kept)
 
 
 @pytest.mark.parametrize(
