@@ -10,7 +10,7 @@ from engine.algorithms.catalogue import Entry, catalogue
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.stages import ROLLOUT_STAGES
-from engine.verify.behave import behave
+from engine.verify.behave import Behaviour, behave
 from engine.verify.case import Case, cast, padded, reordered, rollouts, with_loss_dtype
 from engine.verify.regimes import regime, regimes
 from engine.verify.watch import Watched
@@ -108,13 +108,12 @@ def test_padding_columns_change_nothing(name: str) -> None:
 
 
 @every
-def test_it_acts_in_some_regime(name: str) -> None:
-    acting = [
-        case.name
-        for case in regimes()
-        if not torch.allclose(behave(alone(name), case).flat(), behave(GRPO, case).flat(), rtol=1e-9, atol=1e-12)
-    ]
-    assert acting
+def test_it_acts_in_some_regime_with_every_value_worth_trying(name: str) -> None:
+    variants = [{}, *({k: v} for k, values in catalogue()[name].tunable.items() for v in values)]
+    for constants in variants:
+        algorithm = Algorithm(name, (mechanism(name, **constants),))
+        changes = (_differ(behave(algorithm, case), behave(GRPO, case)) for case in regimes())
+        assert any(changes), constants
 
 
 @every
@@ -143,6 +142,10 @@ def test_it_is_documented_as_the_library_promises(name: str) -> None:
         assert 2 <= len(values) <= 4 and entry.params[constant] not in values
         for value in values:
             mechanism(name, **{constant: value})
+
+
+def _differ(a: Behaviour, b: Behaviour) -> bool:
+    return not torch.allclose(a.flat(), b.flat(), rtol=1e-9, atol=1e-12)
 
 
 def _rows(values: Tensor, case: Case) -> Tensor:

@@ -118,7 +118,7 @@ class TopGroupsLength(Mechanism):
 
     def shape_rewards(self, r: Rollouts, rewards: Tensor, inner: Inner) -> Tensor:
         rates = r.grouped(r.correct).sum(dim=1)
-        top = min(math.floor(self.share * len(rates) + 0.5), len(rates))
+        top = math.ceil(self.share * len(rates) - 1e-9)
         if top == 0:
             return inner(rewards)
         chosen = r.spread(rates >= rates.sort(descending=True).values[top - 1])

@@ -19,7 +19,7 @@ class AdvantageClip(Mechanism):
     """
 
     limit: Annotated[float, Range(0.1, 20.0)] = 2.0
-    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"limit": (1.0, 1.5, 3.0)}
+    tunable: ClassVar[dict[str, tuple[float, ...]]] = {"limit": (1.0, 1.5)}
 
     def advantages(self, r: Rollouts, value: Tensor, inner: Inner) -> Tensor:
         return inner(value).clamp(-self.limit, self.limit)
