@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from engine.search.evidence import Evidence, from_document, seen
 from engine.search.llm import Ledger
 from engine.search.proposer import Proposal, ProposalFailed, propose
 from engine.search.select import Selection, Weights, select_parent
+from engine.search.twins import find_twin
 
 ROOT_HYPOTHESIS = "The root every other candidate is compared with."
 
@@ -105,7 +107,8 @@ class Decider:
             report.clear()
             report.update(await self._verify(node, answer.code, answer.name, answer.hypothesis))
             cause: str | None = report["cause"]
-            return cause
+            # What acts on none of this profile's batches would cost a training and teach nothing.
+            return cause or next((w for w in report.get("warnings", ()) if "is inert" in w), None)
 
         made = await propose(
             request,
@@ -192,6 +195,7 @@ class Decider:
                 "kind": "verify",
                 "folder": str(place.path / "verify"),
                 "algorithm": str(place.algorithm),
+                "profile_name": self.config.profile["name"],
                 "limits": job_limits(self.config.profile, "verify"),
             }
         )
@@ -200,37 +204,41 @@ class Decider:
         report.setdefault("cause", result["cause"])
         report["seconds"] = result["wall_seconds"]
         write_json(place.verification, report)
-        return report
+        # The archive keeps what people read; the signature stays with the candidate's files.
+        return {key: value for key, value in report.items() if key != "signature"}
 
     def _record_proposal(self, node: str, selection: Selection, made: Proposal, report: dict[str, Any]) -> None:
         self._write_files(node, made.code, {"name": made.name, **made.document(), "attempts": made.attempts})
         mechanisms = [m.document() for m in made.mechanisms]
-        twin = self._twin(node, report["fingerprint"])
+        twin = find_twin(node, self._reports(node))
         document = self._document(
             node, made.name, selection, made.code, made.hypothesis, mechanisms, "queued", made.provenance
         )
-        document["verification"] = report
+        document["verification"] = report | ({"twin": twin.document()} if twin else {})
         document["cost"]["llm_usd"] = made.usd
-        if twin is not None:
-            document |= {"status": "duplicate", "cause": f"behaves like {twin}", "finished": time.time()}
+        if twin is not None and twin.duplicate:
+            document |= {"status": "duplicate", "cause": twin.sentence, "finished": time.time()}
         self.book.create_candidate(document)
 
     def _record_failure(self, node: str, selection: Selection, made: ProposalFailed, report: dict[str, Any]) -> None:
         path = self.folder.candidate(node).algorithm
         code = path.read_text(encoding="utf-8") if path.exists() else ""
         document = self._document(node, f"proposal {node}", selection, code, "", [], "failed", made.provenance)
-        unfit = bool(report) and not report["passed"]
+        unfit = bool(report) and (not report["passed"] or "is inert" in made.cause)
         document |= {"status": "infeasible" if unfit else "failed", "finished": time.time()}
         document |= {"cause": made.cause, "verification": report or None}
         document["cost"]["llm_usd"] = made.usd
         self.book.create_candidate(document)
 
-    def _twin(self, node: str, fingerprint: str) -> str | None:
-        """An earlier candidate that does the same on every probe."""
-        for other in self.book.candidates.values():
-            if slot_of(other["id"]) < slot_of(node) and (other["verification"] or {}).get("fingerprint") == fingerprint:
-                return str(other["id"])
-        return None
+    def _reports(self, node: str) -> dict[str, dict[str, Any]]:
+        """What verification said of a candidate and of every earlier one that passed, by id, in order."""
+        reports = {}
+        for other in sorted(self.book.candidates, key=slot_of):
+            if slot_of(other) < slot_of(node):
+                path = self.folder.candidate(other).verification
+                reports[other] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        reports[node] = json.loads(self.folder.candidate(node).verification.read_text(encoding="utf-8"))
+        return {key: report for key, report in reports.items() if report.get("passed")}
 
     def _document(
         self,

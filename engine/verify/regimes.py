@@ -53,6 +53,7 @@ RECIPES = (
     Recipe("no KL (beta = 0)", beta=0.0),
     Recipe("sampler differs from the trainer", sampler=0.4),
     Recipe("far off-policy", (0.25, 0.5, 0.125, 0.75), drift=1.0),
+    Recipe("large groups (G = 16)", (0.0625, 0.5), group_size=16),
     Recipe("groups without any spread", (0.0, 1.0, 0.0, 1.0), invalid=0.0, drift=0.1, lengths="full"),
 )
 

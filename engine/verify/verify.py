@@ -1,168 +1,173 @@
-"""The `verify` job: does a file define an algorithm that can train, and is each mechanism alive?
+"""Pre-flight: does a file define an algorithm that can train, is it what it says, and has it been seen before?
 
-Costs milliseconds on synthetic batches (probes.py); a candidate that fails here never trains.
+Costs a second on a CPU; a candidate that fails here never trains. The checks run in the order of `_checks`, up to the
+first that fails.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from engine.algorithms.loader import load_algorithm
 from engine.algorithms.pipeline import Pipeline, stage_names
-from engine.contract import Algorithm, Hyper, StepStats
+from engine.contract import Algorithm
 from engine.errors import PoiseError
-from engine.verify.probes import HYPER, PROBES, Probe, minibatch, rollouts
-
-DIGITS = 6
-"""Decimal places in which two behaviours must agree to count as one: far below any float32 training."""
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What an algorithm does to one probe."""
-
-    advantages: Tensor
-    """(B,) or (B,T)."""
-    loss: Tensor
-    """Scalar."""
-    grad_logp: Tensor
-    """(B,T) gradient of the loss with respect to the policy's log-probabilities."""
-    grad_entropy: Tensor
-    """(B,T)."""
-
-    def flat(self) -> Tensor:
-        """Everything the optimizer could notice, as one vector."""
-        return torch.cat([x.detach().flatten().double() for x in (self.grad_logp, self.grad_entropy)])
+from engine.verify import checks, memory
+from engine.verify.alive import Acts, acts
+from engine.verify.bandit import learn
+from engine.verify.case import Case
+from engine.verify.claims import VOCABULARY
+from engine.verify.claims import check as measure
+from engine.verify.finding import Check, Finding
+from engine.verify.fingerprint import fingerprint, signature
+from engine.verify.recorded import recorded
+from engine.verify.regimes import regimes
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Verify `job["algorithm"]`.
+    """Verify `job["algorithm"]` against the recorded batches of the profile named `job["profile_name"]`.
 
     Returns:
-        `{"passed", "cause", "checks": [{"name", "passed", "detail"}], "algorithm", "mechanisms", "fingerprint"}`.
+        the report, see `verify`.
     """
     torch.set_num_threads(1)
-    return verify(Path(job["algorithm"]))
+    return verify(Path(job["algorithm"]), job.get("profile_name") or "tiny")
 
 
-def verify(path: Path) -> dict[str, Any]:
-    """Every check in order, up to the first that fails."""
-    checks: list[dict[str, Any]] = []
-    report: dict[str, Any] = {"algorithm": None, "mechanisms": [], "fingerprint": None}
+def verify(path: Path, profile: str = "tiny") -> dict[str, Any]:
+    """Every check in order, up to the first that fails.
+
+    Returns:
+        `{"passed", "cause", "checks": [{"name", "passed", "detail"}], "warnings": [str], "algorithm", "profile",
+        "mechanisms": [{"name", "params", "ranges", "stages", "acts", "acts_on_profile"}], "claims": [...],
+        "fingerprint", "profile_fingerprint", "signature"}`. A failed check also names mechanism, stage, regime,
+        expected and found. What was not reached is None or empty.
+    """
+    report: dict[str, Any] = {"passed": False, "cause": None, "checks": [], "warnings": [], "algorithm": None}
+    report |= {"profile": profile, "mechanisms": [], "claims": []}
+    report |= {"fingerprint": None, "profile_fingerprint": None, "signature": None}
     try:
         algorithm = load_algorithm(path)
-        checks.append(_passed("loads", f"{len(algorithm.mechanisms)} mechanisms"))
-        stages = stage_names(algorithm.mechanisms)
-        report["algorithm"] = algorithm.name
-        report["mechanisms"] = [
-            {"name": m.name, "params": m.params(), "stages": stages[m.name]} for m in algorithm.mechanisms
-        ]
-        Pipeline(algorithm)
-        checks.append(_passed("composes", "one replacer a stage at most"))
-        for name, check in (
-            ("finite, right shapes", _finite),
-            ("gradient flows", _gradient_flows),
-            ("padding changes nothing", _padding),
-            ("controllers run", _controllers),
-            ("no mechanism is inert", _alive),
-        ):
-            checks.append(_passed(name, check(algorithm)))
-        report["fingerprint"] = fingerprint(algorithm)
-        cause = None
     except PoiseError as e:
-        cause = str(e)
+        return report | {"cause": str(e), "checks": [Check("loads", False, str(e)).document()]}
+    report["algorithm"] = algorithm.name
+    report["mechanisms"] = described(algorithm)
+    report["checks"].append(Check("loads", True, f"{len(algorithm.mechanisms)} mechanisms").document())
+    batches = recorded(profile)
+    for name, check in _checks(algorithm, batches, report):
+        result = _run(name, check)
+        report["checks"].append(result.document())
+        if not result.passed:
+            return report | {"cause": f"{name}: {result.detail}"}
+    report["fingerprint"] = fingerprint(algorithm, regimes())
+    report["profile_fingerprint"] = fingerprint(algorithm, batches) if batches else None
+    report["signature"] = signature(algorithm, regimes())
+    return report | {"passed": True}
+
+
+def described(algorithm: Algorithm) -> list[dict[str, Any]]:
+    """Name, constants with their bounds, and stages of each mechanism."""
+    stages = stage_names(algorithm.mechanisms)
+    return [
+        {
+            "name": m.name,
+            "doc": " ".join((type(m).__doc__ or "").split("\n\n")[0].split()),
+            "params": m.params(),
+            "ranges": {name: [r.low, r.high] for name, r in m.ranges().items()},
+            "stages": stages[m.name],
+        }
+        for m in algorithm.mechanisms
+    ]
+
+
+def _checks(
+    algorithm: Algorithm, batches: Sequence[Case], report: dict[str, Any]
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    before = memory.snapshot(algorithm)
+    yield "composes", lambda: _composes(algorithm)
+    yield "hooks keep the rules", lambda: checks.hooks_keep_the_rules(algorithm)
+    yield "deterministic, no hidden state", lambda: memory.two_runs_agree(algorithm, before)
+    yield "state survives a checkpoint", lambda: memory.state_survives_a_checkpoint(algorithm)
+    yield "padding changes nothing", lambda: checks.padding_changes_nothing(algorithm)
+    yield "order changes nothing", lambda: checks.order_changes_nothing(algorithm)
+    yield "micro-batch split changes nothing", lambda: checks.split_changes_nothing(algorithm)
+    yield "off is GRPO", lambda: checks.off_is_grpo(algorithm)
+    yield "advantages reach the policy", lambda: checks.advantages_reach_the_policy(algorithm)
+    yield "no mechanism is inert", lambda: _alive(algorithm, batches, report)
+    yield "learns a bandit", lambda: _learns(algorithm, report["warnings"])
+    yield "does what it claims", lambda: _claims_hold(algorithm, report["claims"])
+
+
+def _run(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, check())
+    except Finding as e:
+        return Check(name, False, str(e), e)
+    except PoiseError as e:
+        return Check(name, False, str(e))
     except Exception as e:  # candidate code may raise anything; all of it is a verdict
-        cause = f"{type(e).__name__}: {e}".splitlines()[0]
-    if cause is not None:
-        checks.append({"name": "stopped", "passed": False, "detail": cause})
-    return {"passed": cause is None, "cause": cause, "checks": checks, **report}
+        return Check(name, False, f"{type(e).__name__}: {e}".splitlines()[0])
 
 
-def behave(algorithm: Algorithm, probe: Probe, padding: int = 0, hyper: Hyper = HYPER) -> Behaviour:
-    """Run one probe through all stages of a fresh pipeline."""
-    pipeline = Pipeline(algorithm)
-    r = rollouts(probe, padding, hyper)
-    with torch.no_grad():
-        made = pipeline.advantages(r)
-    m, logp, entropy = minibatch(probe, r, made.values, made.dropped)
-    loss = pipeline.loss(m, made.sampler_weight).value
-    leaves = [logp, entropy]
-    if not loss.requires_grad:
-        grads: list[Tensor | None] = [None, None]
-    else:
-        grads = list(torch.autograd.grad(loss, leaves, allow_unused=True))
-    grad_logp, grad_entropy = (torch.zeros_like(x) if g is None else g for g, x in zip(grads, leaves, strict=True))
-    return Behaviour(made.values, loss.detach(), grad_logp, grad_entropy)
+def _composes(algorithm: Algorithm) -> str:
+    Pipeline(algorithm)
+    return "one replacer a stage stands"
 
 
-def fingerprint(algorithm: Algorithm) -> str:
-    """A digest of the gradients on all probes: equal for files that do the same under other names."""
-    digest = hashlib.sha256()
-    for probe in PROBES:
-        rounded = torch.round(behave(algorithm, probe).flat(), decimals=DIGITS) + 0.0
-        digest.update(rounded.numpy().tobytes())
-    # A controller shows itself only after updates; its name and constants stand in for what it will do.
-    controllers = sorted(repr(m) for m in algorithm.mechanisms if hasattr(m, "on_optimizer_step"))
-    digest.update(repr(controllers).encode())
-    return digest.hexdigest()
-
-
-def _finite(algorithm: Algorithm) -> str:
-    for probe in PROBES:
-        b = behave(algorithm, probe)
-        for what, x in (("advantages", b.advantages), ("the loss", b.loss), ("the gradient", b.flat())):
-            if not torch.isfinite(x).all():
-                raise PoiseError(f"{what} of {algorithm.name} is not finite on the probe '{probe.name}'")
-    return f"{len(PROBES)} regimes"
-
-
-def _gradient_flows(algorithm: Algorithm) -> str:
-    bare = replace(HYPER, beta=0.0, entropy_coef=0.0)  # KL and entropy have gradients of their own
-    largest = max(behave(algorithm, p, hyper=bare).grad_logp.abs().max().item() for p in PROBES)
-    if largest == 0.0:
-        raise PoiseError(f"no gradient of {algorithm.name} goes from the advantages to the policy on any probe")
-    return f"largest {largest:.3g}"
-
-
-def _padding(algorithm: Algorithm) -> str:
-    for probe in PROBES:
-        plain, padded = behave(algorithm, probe), behave(algorithm, probe, padding=3)
-        grad = padded.grad_logp[:, : plain.grad_logp.shape[1]]
-        if not torch.allclose(plain.grad_logp, grad, rtol=1e-6, atol=1e-9):
-            raise PoiseError(f"padding columns change the gradient of {algorithm.name} on the probe '{probe.name}'")
-    return "3 empty columns"
-
-
-def _controllers(algorithm: Algorithm) -> str:
-    pipeline = Pipeline(algorithm)
-    for step in (1, 2):
-        pipeline.on_optimizer_step(StepStats(step, step / 10, 0.5, 0.3, 0.4, 0.01, 8.0, 0.1, 1.0))
-    restored = Pipeline(algorithm)
-    restored.load_state_dict(pipeline.state_dict())
-    if restored.state_dict() != pipeline.state_dict():
-        raise PoiseError(f"the state of {algorithm.name} does not survive a checkpoint")
-    return "state survives a checkpoint"
-
-
-def _alive(algorithm: Algorithm) -> str:
-    whole = [behave(algorithm, p).flat() for p in PROBES]
-    for m in algorithm.mechanisms:
-        if hasattr(m, "on_optimizer_step"):
-            continue  # a controller may act only after it has seen updates
-        without = algorithm.without([m.name])
-        if all(
-            torch.allclose(a, behave(without, p).flat(), rtol=1e-9, atol=1e-12)
-            for a, p in zip(whole, PROBES, strict=True)
-        ):
-            raise PoiseError(f"{m.name} is inert: switching it off changes no gradient on any of {len(PROBES)} probes")
+def _alive(algorithm: Algorithm, batches: Sequence[Case], report: dict[str, Any]) -> str:
+    found = acts(algorithm, batches)
+    for row in report["mechanisms"]:
+        where = found[row["name"]]
+        row["acts"] = list(where.regimes)
+        row["acts_on_profile"] = None if where.recorded is None else len(where.recorded)
+    inert = [name for name, where in found.items() if not where.regimes]
+    if inert:
+        expected = "a gradient that changes when it is switched off"
+        everywhere = f"{inert[0]} is inert: it changes nothing in any of {len(regimes())} regimes"
+        raise Finding(expected, everywhere, inert[0], checks.hooked(algorithm, inert[0]))
+    report["warnings"] += _inert_here(found, batches, report["profile"])
     return "each changes a gradient somewhere"
 
 
-def _passed(name: str, detail: str) -> dict[str, Any]:
-    return {"name": name, "passed": True, "detail": detail}
+def _learns(algorithm: Algorithm, warnings: list[str]) -> str:
+    learning = learn(algorithm)
+    told = f"{learning.start:.2f} -> {learning.end:.2f} in {learning.updates_to or learning.bound} updates"
+    if learning.verdict in ("fine", "slow"):
+        if learning.verdict == "slow":
+            warnings.append(f"slow: the rewarded arm of the bandit went {told}; GRPO is ten times faster")
+        return f"the rewarded arm went {told}"
+    name = checks.culprit(algorithm, lambda a: a.mechanisms and learn(a).verdict == learning.verdict)
+    expected = "a higher probability of the rewarded arm"
+    raise Finding(expected, f"{learning.verdict} ({told})", name, checks.hooked(algorithm, name), "bandit")
+
+
+def _claims_hold(algorithm: Algorithm, rows: list[dict[str, Any]]) -> str:
+    name = algorithm.mechanisms[0].name if len(algorithm.mechanisms) == 1 else None
+    stage = checks.hooked(algorithm, name)
+    for claim in algorithm.claims:
+        try:
+            m = measure(algorithm, claim)
+        except PoiseError as e:
+            raise Finding("claims that can be measured", str(e), name, stage) from None
+        words = VOCABULARY[claim].sentence
+        value = m.value if math.isfinite(m.value) else None
+        row = {"claim": claim, "sentence": words, "holds": m.holds, "regime": m.regime}
+        rows.append(row | {"value": value, "bound": m.bound, "reference": m.reference})
+        if not m.holds:
+            expected = f"{claim}: {words} (it takes {m.bound:.3g}; GRPO has {m.reference:.3g})"
+            raise Finding(expected, "nothing to measure" if value is None else f"{value:.3g}", name, stage, m.regime)
+    return f"{len(rows)} claims confirmed" if rows else "it claims nothing"
+
+
+def _inert_here(found: Mapping[str, Acts], batches: Sequence[Case], profile: str) -> list[str]:
+    where = f"it changes nothing on the {len(batches)} batches recorded from {profile}'s root"
+    return [
+        f"{name} is inert on this profile: {where}"
+        for name, acting in found.items()
+        if acting.recorded == () and acting.regimes != ("over time",)
+    ]

@@ -1,5 +1,5 @@
 # check: does what it claims
-# found: claims
+# found: there is no claim
 """A claim outside the vocabulary."""
 
 import torch
