@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
 from engine.contract import Algorithm
 from engine.verify import measures
@@ -31,7 +32,20 @@ class Measurement:
     regime: str
     """Where it was measured: the regime that decided, if there are several."""
     bound: float
-    """What the value had to reach, from above or below."""
+    """What the value had to reach."""
+    upward: bool
+    """Whether it had to be at least the bound, or at most."""
+
+    @property
+    def text(self) -> str:
+        """Expected and found, in one line."""
+        found = "nothing to measure" if math.isnan(self.value) else f"{self.value:.3g}"
+        wanted = f"at {'least' if self.upward else 'most'} {self.bound:.3g}"
+        return f"{found}, expected {wanted} (GRPO {self.reference:.3g}); {self.regime}"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; null for NaN."""
+        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,8 @@ class Claim:
 
         decides = (min if self.rule.everywhere else max)(found, key=margin)
         bound = self.rule.bound(reference[decides])
-        return Measurement(found[decides], reference[decides], margin(decides) >= 0, decides, bound)
+        holds = margin(decides) >= 0
+        return Measurement(found[decides], reference[decides], holds, decides, bound, self.rule.upward)
 
 
 def check(algorithm: Algorithm, claim: str) -> Measurement:

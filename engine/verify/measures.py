@@ -129,9 +129,9 @@ def clipped_tokens(algorithm: Algorithm) -> dict[str, float]:
 
 def extreme_tokens(algorithm: Algorithm) -> dict[str, float]:
     """Mass of a wrong row's tokens that became e^6 times likelier, over their own where they did not move."""
-    wrong = ~scene((4, 4)).correct
+    wrong = ~scene((4, 6)).correct
     drift = 6.0 * wrong.double().unsqueeze(1) * (torch.arange(8) < 2)
-    moved, unmoved = (_mass(algorithm, scene((4, 4), drift=x))[wrong, :2] for x in (drift, 0 * drift))
+    moved, unmoved = (_mass(algorithm, scene((4, 6), drift=x))[wrong, :2] for x in (drift, 0 * drift))
     return {"two tokens of each wrong row e^6 times likelier": _ratio(moved.sum(), unmoved.sum())}
 
 

@@ -96,9 +96,11 @@ def graded() -> Case:
 
 @cache
 def uniform(styled: bool) -> Case:
-    """An all-fail, an all-pass and a mixed group; rewards inside a group differ by style, or by outcome only."""
-    style = torch.linspace(0.3, 1.0, SIZE, dtype=torch.float64).repeat(3) if styled else None
-    return scene((0, SIZE, 4), styles=style)
+    """An all-fail and an all-pass group beside two mixed ones; rewards inside a group differ by style, or by outcome
+    only.
+    """
+    style = torch.linspace(0.3, 1.0, SIZE, dtype=torch.float64).repeat(4) if styled else None
+    return scene((0, SIZE, 4, 1), styles=style)
 
 
 @cache

@@ -33,7 +33,7 @@ _WORDS = (
     Wording(
         "silent_on_all_fail",
         "Groups without a success get no policy gradient, even where their rewards differ by style.",
-        "their share of the gradient's L1 mass beside a solved and a mixed group; at most 0.01",
+        "their share of the gradient's L1 mass beside a solved and two mixed groups; at most 0.01",
     ),
     Wording(
         "pushes_down_all_fail",
@@ -43,7 +43,7 @@ _WORDS = (
     Wording(
         "silent_on_all_pass",
         "Groups without a failure get no policy gradient, even where their rewards differ by style.",
-        "their share of the gradient's L1 mass beside a failed and a mixed group; at most 0.01",
+        "their share of the gradient's L1 mass beside a failed and two mixed groups; at most 0.01",
     ),
     Wording(
         "lifts_all_pass",

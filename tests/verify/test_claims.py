@@ -1,5 +1,6 @@
 """What a candidate says of itself is confirmed or refuted by number, against GRPO's own."""
 
+import json
 import subprocess
 import sys
 import time
@@ -175,8 +176,10 @@ def test_the_numbers_are_those_that_a_pencil_gives() -> None:
     assert check(algorithm("ClippedWeight"), "bounds_extreme_ratios").value == pytest.approx(5.0)  # its cap
     assert check(GRPO, "penalises_length").value == pytest.approx(-0.5 * 40 / 64)  # the brevity part's own
     assert check(algorithm("SilenceAllFail"), "silent_on_all_fail").value == 0.0
-    # ValidityMask, prior 1: -1/3 on each row of the all-fail group, 1 on each of the mixed one.
-    assert check(algorithm("ValidityMask"), "pushes_down_all_fail").value == pytest.approx((8 / 3) / (8 / 3 * 2 + 8))
+    # ValidityMask, prior 1: a row of a uniform group gets 1/3, of the half-solved 1; of the rare one 2, or 1/2 (seven).
+    whole = 2 * 8 / 3 + 8 + 5.5
+    assert check(algorithm("ValidityMask"), "pushes_down_all_fail").value == pytest.approx(8 / 3 / whole)
+    assert check(algorithm("ValidityMask"), "lifts_all_pass").value == pytest.approx(8 / 3 / whole)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +234,15 @@ def test_an_unknown_claim_is_one_line_that_names_the_nearest_ones() -> None:
     assert str(caught.value).startswith("there is no claim 'raise_rare_sucesses'; did you mean raises_rare_successes")
     with pytest.raises(PoiseError, match="claims are raises_rare_successes, silent_on_all_fail"):
         wording("xyzzy")
+
+
+def test_a_measurement_is_told_in_one_line_and_is_json() -> None:
+    measured = check(algorithm("NoStd"), "raises_rare_successes")
+    assert measured.text == "0.117, expected at least 0.149 (GRPO 0.142); groups with 1, 4 and 7 of 8 solved"
+    assert json.loads(json.dumps(measured.document()))["bound"] == measured.bound
+    nothing = check(algorithm(Silence()), "ignores_truncated")
+    assert nothing.text.startswith("nothing to measure, expected at most 0.05")
+    assert nothing.document()["value"] is None
 
 
 def test_words_and_measures_agree_and_the_words_need_no_torch() -> None:
