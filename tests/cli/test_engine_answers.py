@@ -1,3 +1,5 @@
+import json
+
 """What a real engine process says reaches the user: refusals word for word, and reports of jobs by hand."""
 
 from pathlib import Path
@@ -68,8 +70,33 @@ def test_verify_shows_each_check_of_a_good_file(poise: Poise, tmp_path: Path) ->
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[0].startswith("    ok  loads: ")
-    assert "        Halved(share=0.5) at shape_rewards" in lines
+    told = next(line for line in lines if line.startswith("        Halved(share=0.5) at shape_rewards; acts in "))
+    assert told.endswith(" recorded batches")
     assert lines[-1] == "halved.py passed"
+
+
+def test_describe_lists_constants_and_bounds_without_running_anything(poise: Poise, tmp_path: Path) -> None:
+    (tmp_path / "halved.py").write_text(HALVED.replace("algorithm =", "print('it ran')\nalgorithm ="))
+    own = poise("verify", "halved.py", "--describe")
+    assert own.returncode == 0 and "it ran" not in own.stdout
+    assert own.stdout.splitlines()[0] == "Halved at shape_rewards"
+    library = json.loads(poise("verify", "--describe", "--json").stdout)
+    floored = next(row for row in library if row["name"] == "FlooredStd")
+    assert len(library) >= 40 and floored["stages"] == ["scale"]
+    assert floored["constants"][0].items() >= {"name": "sigma_min", "type": "float", "default": 0.1}.items()
+    low, high = floored["constants"][0]["range"]
+    assert low < 0.1 < high
+
+
+def test_a_published_algorithm_is_described_as_a_file_that_verifies(poise: Poise, tmp_path: Path) -> None:
+    described = poise("verify", "--describe", "VM-AV-GRPO")
+    (tmp_path / "vm_av.py").write_text(described.stdout)
+    done = poise("verify", "vm_av.py")
+    assert done.returncode == 0, done
+    assert "confirmed: lifts_all_pass" in done.stdout
+    lost = poise("verify", "--describe", "VM-AV-GRPPO")
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert "did you mean VM-AV-GRPO" in lost.stderr
 
 
 def test_verify_of_a_file_that_cannot_train_names_its_fault_in_one_line(poise: Poise, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ HEAVY = ("torch", "transformers", "trl", "litellm")
 LIGHT_ENGINE = (
     "engine",
     "engine.errors",
+    "engine.algorithms.catalogue",
+    "engine.algorithms.loader",
+    "engine.algorithms.recipes",
     "engine.archive",
     "engine.process",
     "engine.process.control",

@@ -51,8 +51,8 @@ def write(folder: Path, text: str) -> str:
     [
         (HEAD + "def broken(:\n", "a.py: syntax error in line 4"),
         ("import socket\n" + GOOD, "a.py: line 1: import of socket is not allowed"),
-        (GOOD.replace("2 * inner(value)", "inner(value)[:2]"), "stage advantages returned shape (2,)"),
-        (GOOD.replace("2 * inner(value)", "inner(value) / 0"), "is not finite on the probe"),
+        (GOOD.replace("2 * inner(value)", "inner(value)[:2]"), "in the regime 'mixed groups': expected shape (32,)"),
+        (GOOD.replace("2 * inner(value)", "inner(value) / 0"), "expected finite numbers, found"),
     ],
 )
 def test_verify_says_what_is_wrong_in_one_line(world: World, text: str, cause: str) -> None:
