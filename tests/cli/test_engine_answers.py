@@ -1,7 +1,6 @@
-import json
-
 """What a real engine process says reaches the user: refusals word for word, and reports of jobs by hand."""
 
+import json
 from pathlib import Path
 
 import pytest
