@@ -42,7 +42,8 @@ def fingerprint(algorithm: Algorithm, cases: Sequence[Case]) -> str:
 
     Args:
         algorithm: what to run.
-        cases: what it is shown; fingerprints compare only over the same cases.
+        cases: what it is shown, in double precision (the rounding of float32 would tell duplicates apart);
+            fingerprints compare only over the same cases.
     """
     digest = hashlib.sha256()
     for seen in _behaviours(algorithm, cases):
