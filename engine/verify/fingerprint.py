@@ -20,7 +20,7 @@ from torch import Tensor
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm, StepStats
 from engine.verify.behave import SEED, Behaviour, behave
-from engine.verify.case import Case
+from engine.verify.case import Case, cast
 from engine.verify.scenes import bare
 
 DIGITS = 6
@@ -42,11 +42,11 @@ def fingerprint(algorithm: Algorithm, cases: Sequence[Case]) -> str:
 
     Args:
         algorithm: what to run.
-        cases: what it is shown, in double precision (the rounding of float32 would tell duplicates apart);
-            fingerprints compare only over the same cases.
+        cases: what it is shown, taken in double precision, because the rounding of float32 would tell duplicates
+            apart; fingerprints compare only over the same cases.
     """
     digest = hashlib.sha256()
-    for seen in _behaviours(algorithm, cases):
+    for seen in _behaviours(algorithm, _double(cases)):
         for part in (seen.grad_logp, seen.grad_entropy):
             digest.update(_quantised(part))
     return digest.hexdigest()
@@ -60,11 +60,16 @@ def signature(algorithm: Algorithm, cases: Sequence[Case]) -> dict[str, Any]:
         `{"group_size", "policy": [...], "rest": [...]}`, random projections of the policy gradient and of what KL
         penalty and entropy bonus add to it. The group size is 0 where unscorable rows leave groups of several sizes.
     """
+    cases = _double(cases)
     found = {case.name: _entry(case, [behave(algorithm, case)], [behave(algorithm, bare(case))]) for case in cases}
     first = cases[0]
     for name, run in ((SPLIT, _split), (STEPS, _steps)):
         found[name] = _entry(first, [*run(algorithm, first)], [*run(algorithm, bare(first))])
     return found
+
+
+def _double(cases: Sequence[Case]) -> list[Case]:
+    return [cast(case, torch.float64) for case in cases]
 
 
 def _behaviours(algorithm: Algorithm, cases: Sequence[Case]) -> Iterator[Behaviour]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.algorithms.catalogue import catalogue
 from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts, StepStats
-from engine.verify.case import Case
+from engine.verify.case import Case, cast
 from engine.verify.fingerprint import SPLIT, STEPS, fingerprint, signature
 from engine.verify.regimes import regime, regimes
 from tests.verify.library import algorithm, mechanism
@@ -61,6 +61,13 @@ def test_duplicates_with_other_names_and_other_words_have_one_fingerprint() -> N
     assert fingerprint(algorithm("FlooredStd"), cases) == fingerprint(algorithm(OtherFlooredStd()), cases)
     assert fingerprint(algorithm(OwnClip()), cases) == fingerprint(GRPO, cases)
     assert fingerprint(replace(algorithm("NoStd"), name="other"), cases) == fingerprint(algorithm("NoStd"), cases)
+
+
+def test_duplicates_are_seen_in_batches_recorded_in_single_precision_too() -> None:
+    cases = [cast(case, torch.float32) for case in regimes()]
+    assert fingerprint(algorithm("FlooredStd"), cases) == fingerprint(algorithm(OtherFlooredStd()), cases)
+    assert fingerprint(algorithm(OwnClip()), cases) == fingerprint(GRPO, cases)
+    assert fingerprint(algorithm("FlooredStd"), cases) != fingerprint(GRPO, cases)
 
 
 def test_every_mechanism_of_the_library_has_a_fingerprint_of_its_own() -> None:
