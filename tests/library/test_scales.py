@@ -9,8 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from trl.trainer.utils import nanstd
 
+from engine.algorithms.library.baselines import TokenWhitening
 from engine.algorithms.library.reweighting import AdvantageClip
 from engine.algorithms.library.scales import (
     BatchRms,
@@ -22,7 +24,7 @@ from engine.algorithms.library.scales import (
     NoStd,
     OutcomeStd,
 )
-from engine.contract import Mechanism
+from engine.contract import Inner, Mechanism, Rollouts
 from tests.library.hand import advantages, case
 
 NAN = math.nan
@@ -73,6 +75,30 @@ def test_bn_divides_by_the_root_mean_square_of_the_whole_batch() -> None:
     assert advantages(case([[1, 0], [0, 0]]), BatchRms()).tolist() == pytest.approx([wanted, -wanted, 0, 0])
     missing = advantages(case([[1, 0], [0, NAN]]), BatchRms()).tolist()
     assert missing == pytest.approx([0.5 / (math.sqrt(1 / 6) + 1e-4), -0.5 / (math.sqrt(1 / 6) + 1e-4), 0, 0])
+
+
+class ByToken(Mechanism):
+    """A baseline of its own for each token: 0 in the first column, 1 in the second."""
+
+    def baseline(self, r: Rollouts, rewards: Tensor, inner: Inner) -> Tensor:
+        return torch.arange(2.0, dtype=rewards.dtype).expand(len(rewards), 2)
+
+
+def test_a_baseline_by_token_is_scaled_over_the_tokens_that_are_there() -> None:
+    """Centred: 1, 0 in a row of two tokens and 0 in a row of one, whose padding counts for nothing."""
+    made = case([[1, 0]], lengths=[2, 1])
+    rms = math.sqrt(1 / 3) + 1e-4
+    assert advantages(made, ByToken(), BatchRms())[0].tolist() == pytest.approx([1 / rms, 0])
+    std = statistics.stdev([1, 0, 0])
+    assert advantages(made, TokenSpread(), ByToken())[0].tolist() == pytest.approx([1 / std, 0], rel=1e-6)
+    assert advantages(made, ByToken(), FlooredStd())[0].tolist() == [2, 0]
+
+
+class TokenSpread(Mechanism):
+    """The divisor of REINFORCE++ without its baseline."""
+
+    def scale(self, r: Rollouts, centred: Tensor, inner: Inner) -> Tensor:
+        return TokenWhitening().scale(r, centred, inner)
 
 
 def test_bn_clips_a_rare_success_at_three() -> None:
