@@ -19,6 +19,7 @@ from engine.algorithms.pipeline import Advantages, Pipeline
 from engine.contract import Hyper, Minibatch, Norm, Rollouts, StepStats
 from engine.tasks.grader_client import Item
 from engine.tasks.interface import Grade
+from engine.training.figures import token_means, token_sums
 from engine.training.groups import refuse_torn_groups, whole_groups
 
 PARTS_KEY = "poise_"
@@ -95,7 +96,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             clip_high=self.epsilon_high,
             accumulation=args.gradient_accumulation_steps,
         )
-        self._buffered_inputs: list[dict[str, Any]] | None
+        self._buffered_inputs: Any
         self.batch: Batch | None = None
         self.update: dict[str, float] = {}
         """Token means of the last optimizer update: entropy, kl, ratio_mean, clip_fraction."""
@@ -195,9 +196,9 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         made = self._buffered_inputs
         if made is None or made is before or not self.pipeline.needs_whole_groups:
             return inputs
-        self._buffered_inputs = whole_groups(made, PARTS_KEY)
+        chunks = self._buffered_inputs = whole_groups(made, PARTS_KEY)
         turn: int = self._step % self.args.steps_per_generation
-        return self._buffered_inputs[turn]
+        return chunks[turn]
 
     def _extra_pass(self, output: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (B,T) of the policy that generated, for mechanisms that ask for them."""
@@ -255,24 +256,8 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             shipped={k[len("poise_ship_") :]: v for k, v in inputs.items() if k.startswith("poise_ship_")},
         )
         loss = self.pipeline.loss(minibatch, inputs.get("poise_sampler_weight"))
-        self._observe(minibatch, loss.ratio, loss.kl)
+        self._loss_stats.append(token_sums(minibatch, loss.ratio, loss.kl))
         return loss.value
-
-    def _observe(self, m: Minibatch, ratio: Tensor, kl: Tensor | None) -> None:
-        """Sums over tokens, until the optimizer step they belong to is logged."""
-        mask = m.mask
-        low, high = 1 - self.hyper.clip_low, 1 + self.hyper.clip_high
-        clipped = ((ratio < low) & (m.advantages < 0)) | ((ratio > high) & (m.advantages > 0))
-        ones = torch.ones_like(mask, dtype=torch.float32)
-        self._loss_stats.append(
-            {
-                "tokens": mask.sum(),
-                "entropy": (m.entropy.detach() * mask).sum(),
-                "kl": torch.zeros(()) if kl is None else (kl * ones * mask).sum(),
-                "ratio": (ratio * ones * mask).sum(),
-                "clipped": (clipped * ones * mask).sum(),
-            }
-        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """After each optimizer update (logging_steps is 1): the update's means, then the controllers."""
@@ -292,18 +277,6 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
                 )
             )
         super().log(logs, start_time)
-
-
-def token_means(stats: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Means over the tokens of one optimizer update, from the sums of its micro-batches."""
-    total = {k: float(sum(s[k].item() for s in stats)) for k in ("tokens", "entropy", "kl", "ratio", "clipped")}
-    tokens = max(total["tokens"], 1.0)
-    return {
-        "entropy": total["entropy"] / tokens,
-        "kl": total["kl"] / tokens,
-        "ratio_mean": total["ratio"] / tokens,
-        "clip_fraction": total["clipped"] / tokens,
-    }
 
 
 def _named(name: str) -> Callable[..., list[float]]:
