@@ -155,7 +155,7 @@ def _graded(symbols: Tensor, right: Tensor) -> Case:
         valid=~truncated,
         truncated=truncated,
         lengths=lengths,
-        mask=(torch.arange(TOKENS) < lengths.unsqueeze(1)).double(),
+        mask=(torch.arange(TOKENS) < lengths.unsqueeze(1)).long(),
         logp=empty,
         old_logp=empty,
         entropy=empty,
