@@ -83,6 +83,13 @@ def test_dfr_learns_format_beside_correctness_and_no_other_part() -> None:
     assert got == pytest.approx([0.75 + 0.3, -0.25 + 0.3, -0.25 - 0.3, -0.25 - 0.3], abs=1e-4)
 
 
+def test_a_rare_format_weighs_by_its_z_score() -> None:
+    """One valid row of four: (1 - 1/4) / sqrt(3/16) = sqrt(3), the others -1 / sqrt(3)."""
+    made = case([[0, 0, 0, 0]], valid=[True, False, False, False])
+    got = advantages(made, DecoupledFormat(weight=0.5)).tolist()
+    assert got == pytest.approx([0.5 * math.sqrt(3), *[-0.5 / math.sqrt(3)] * 3], abs=1e-3)
+
+
 def test_dfrs_format_stream_speaks_in_all_fail_groups_and_skips_missing_rows() -> None:
     made = case([[0, 0, NAN]], valid=[True, False, False])
     assert advantages(made, DecoupledFormat(weight=0.5)).tolist() == pytest.approx([0.5, -0.5, 0], abs=1e-3)
