@@ -59,6 +59,7 @@ def test_l1_max_pays_for_room_in_the_budget_between_nothing_and_everything() -> 
     made = case([[1, 1, 1, 1, 0]], lengths=[500, 400, 2000, 4000, 400], max_length=4000)
     wanted = [0.5 + 0.45, 0.5 + 0.48, 0.5, 0, 0]
     assert shaped(made, LengthBudget(target=0.5)) == pytest.approx(wanted)
+    assert shaped(made, LengthBudget(target=0.5, alpha=0.01))[:3] == [1, 1, 0.5]
 
 
 def test_alp_charges_easy_prompts_by_their_pass_rate_and_no_prompt_less_than_one_in_g() -> None:
