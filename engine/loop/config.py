@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from engine.algorithms.loader import read_source
+from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError

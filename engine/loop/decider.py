@@ -195,7 +195,7 @@ class Decider:
                 "kind": "verify",
                 "folder": str(place.path / "verify"),
                 "algorithm": str(place.algorithm),
-                "profile_name": self.config.profile["name"],
+                "profile": self.config.profile,
                 "limits": job_limits(self.config.profile, "verify"),
             }
         )

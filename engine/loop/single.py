@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.algorithms.loader import read_source
+from engine.algorithms.lint import read_source
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
@@ -46,7 +46,7 @@ async def _verify(request: dict[str, Any]) -> Result:
     async with _launcher(LIGHT_IMPORTS) as launcher:
         with tempfile.TemporaryDirectory(prefix="poise-verify-") as folder:
             job: dict[str, Any] = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path)}
-            job |= {"profile_name": profile["name"], "limits": job_limits(profile, "verify")}
+            job |= {"profile": profile, "limits": job_limits(profile, "verify")}
             result = await LocalExecutor(launcher).run(job)
     if result["status"] == "done" and not result["data"]["passed"]:
         return {**result, "status": "failed", "cause": result["data"]["cause"]}

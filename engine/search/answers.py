@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.algorithms.catalogue import MechanismChoice, conflicts, key_of, read_mechanisms
-from engine.algorithms.loader import MAX_SOURCE, lint
+from engine.algorithms.lint import MAX_SOURCE, lint
 from engine.search.text import clean, one_line
 
 LONGEST_ANSWER = 4 * MAX_SOURCE

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.verify.behave import SEED, behave
-from engine.verify.case import Case
+from engine.verify.case import Case, cast
 from engine.verify.memory import updates
 from engine.verify.regimes import regimes
 
@@ -32,7 +33,9 @@ class Acts:
 
 def acts(algorithm: Algorithm, recorded: Sequence[Case] = ()) -> dict[str, Acts]:
     """Where each mechanism of an algorithm acts, by name."""
-    cases = [*regimes(), *recorded]
+    # In doubles: float32 leaves uniform groups an advantage of its rounding over GRPO's epsilon.
+    exact = {case: cast(case, torch.float64) for case in recorded}
+    cases = [*regimes(), *exact.values()]
     whole = [behave(algorithm, case).flat() for case in cases]
     found = {}
     for m in algorithm.mechanisms:
@@ -41,7 +44,7 @@ def acts(algorithm: Algorithm, recorded: Sequence[Case] = ()) -> dict[str, Acts]
         names = [c.name for c in regimes() if changes[c] > LEAST]
         if not names and _differ_over_time(algorithm, without):
             names = ["over time"]
-        here = tuple(c.name for c in recorded if changes[c] > LEAST_RECORDED)
+        here = tuple(c.name for c in recorded if changes[exact[c]] > LEAST_RECORDED)
         found[m.name] = Acts(tuple(names), here if recorded else None)
     return found
 

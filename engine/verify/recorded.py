@@ -48,6 +48,18 @@ def recorded(profile_name: str) -> tuple[Case, ...]:
     return read(path, COMMAND.format(profile_name))[0] if path.is_file() else ()
 
 
+def recorded_for(profile: Mapping[str, Any]) -> tuple[Case, ...]:
+    """The recorded batches of a resolved profile; empty if it has none, or those of its name are another profile's.
+
+    Raises:
+        PoiseError: the file is damaged.
+    """
+    path = recording(profile["name"])
+    if not path.is_file() or read(path)[1].get("made_from") != json.loads(json.dumps(made_from(profile))):
+        return ()
+    return recorded(profile["name"])
+
+
 def recording(profile_name: str) -> Path:
     """Where a profile's recorded batches are, or would be."""
     return FOLDER / f"{profile_name}_batches.safetensors"
@@ -103,7 +115,7 @@ def _case(i: int, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Ca
         parts={name: mine[f"parts/{name}"] for name in part_weights},
         part_weights=part_weights,
         lengths=mine["lengths"],
-        mask=mine["mask"].float(),
+        mask=mine["mask"].long(),
         **{name: mine[name] for name in (*FLAGS, *TOKENS)},
         **{name: mine[name] for name in OPTIONAL if name in mine},
         on_policy=moment["on_policy"],
@@ -125,7 +137,7 @@ def _check(case: Case) -> None:
         shape = (rows, width) if name in tokens else (rows,)
         if x.shape != shape:
             raise ValueError(f"{case.name}: {name} has the shape {tuple(x.shape)}, not {shape}")
-        if x.dtype != (torch.bool if name in FLAGS else torch.float32):
+        if x.dtype != (torch.bool if name in FLAGS else torch.long if name == "mask" else torch.float32):
             raise ValueError(f"{case.name}: {name} is {x.dtype}")
         if name not in parts and not torch.isfinite(x).all():
             raise ValueError(f"{case.name}: {name} is not finite")

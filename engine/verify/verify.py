@@ -25,22 +25,27 @@ from engine.verify.claims import VOCABULARY
 from engine.verify.claims import check as measure
 from engine.verify.finding import Check, Finding
 from engine.verify.fingerprint import fingerprint, signature
-from engine.verify.recorded import recorded
+from engine.verify.recorded import recorded, recorded_for
 from engine.verify.regimes import regimes
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Verify `job["algorithm"]` against the recorded batches of the profile named `job["profile_name"]`.
+    """Verify `job["algorithm"]`, also on the batches recorded from the root of `job["profile"]`.
 
     Returns:
         the report, see `verify`.
     """
     torch.set_num_threads(1)
-    return verify(Path(job["algorithm"]), job.get("profile_name") or "tiny")
+    return verify(Path(job["algorithm"]), job["profile"]["name"], recorded_for(job["profile"]))
 
 
-def verify(path: Path, profile: str = "tiny") -> dict[str, Any]:
+def verify(path: Path, profile: str = "tiny", batches: Sequence[Case] | None = None) -> dict[str, Any]:
     """Every check in order, up to the first that fails.
+
+    Args:
+        path: the algorithm's file; it is run in this process.
+        profile: whose root the batches were recorded from.
+        batches: those batches; the ones that are shipped for the profile without.
 
     Returns:
         `{"passed", "cause", "checks": [{"name", "passed", "detail"}], "warnings": [str], "algorithm", "profile",
@@ -58,7 +63,7 @@ def verify(path: Path, profile: str = "tiny") -> dict[str, Any]:
     report["algorithm"] = algorithm.name
     report["mechanisms"] = described(algorithm)
     report["checks"].append(Check("loads", True, f"{len(algorithm.mechanisms)} mechanisms").document())
-    batches = recorded(profile)
+    batches = recorded(profile) if batches is None else batches
     for name, check in _checks(algorithm, batches, report):
         result = _run(name, check)
         report["checks"].append(result.document())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.algorithms.catalogue import MechanismChoice, catalogue, conflicts, key_of
-from engine.algorithms.loader import lint, load_algorithm
+from engine.algorithms.lint import lint
+from engine.algorithms.loader import load_algorithm
 from engine.algorithms.render import render
 from engine.errors import PoiseError
 from engine.search.answers import read_algorithm

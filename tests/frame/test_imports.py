@@ -13,7 +13,7 @@ LIGHT_ENGINE = (
     "engine",
     "engine.errors",
     "engine.algorithms.catalogue",
-    "engine.algorithms.loader",
+    "engine.algorithms.lint",
     "engine.algorithms.recipes",
     "engine.archive",
     "engine.process",

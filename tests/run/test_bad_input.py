@@ -8,6 +8,7 @@ import pytest
 
 from engine.process.executor import LocalExecutor
 from engine.process.launch import Launcher
+from engine.profiles.schema import load_profile
 from tests.run.world import World, profile
 
 HEAD = """import torch
@@ -38,6 +39,9 @@ class Doubled(Mechanism):
 algorithm = Algorithm(name="Doubled", mechanisms=(Doubled(),))
 """
 )
+
+
+TINY = load_profile("tiny").resolved()
 
 
 def write(folder: Path, text: str) -> str:
@@ -71,7 +75,7 @@ async def test_an_endless_loop_ends_by_its_deadline(tmp_path: Path) -> None:
     file = write(tmp_path, "while True:\n    pass\nalgorithm = None\n")
     launcher = Launcher(("torch",))
     try:
-        job = {"id": "v", "kind": "verify", "folder": str(tmp_path / "v"), "algorithm": file}
+        job = {"id": "v", "kind": "verify", "folder": str(tmp_path / "v"), "algorithm": file, "profile": TINY}
         result = await LocalExecutor(launcher, grace=0.5).run({**job, "limits": {"wall_seconds": 2.0}})
     finally:
         await launcher.close()

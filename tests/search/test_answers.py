@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.algorithms.loader import MAX_SOURCE
+from engine.algorithms.lint import MAX_SOURCE
 from engine.search.answers import LONGEST_ANSWER, BadAnswer, read_algorithm, read_answer, with_name
 from tests.search.samples import answer_text, choice
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.algorithms.catalogue import catalogue, conflicts, key_of
-from engine.algorithms.loader import lint
+from engine.algorithms.lint import lint
 from engine.algorithms.render import render
 from engine.errors import PoiseError
 from engine.search.answers import read_algorithm

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine.algorithms.catalogue import catalogue, digest_of, stages
-from engine.algorithms.loader import lint
+from engine.algorithms.lint import lint
 from engine.search.context import (
     LONGEST,
     Request,

@@ -13,6 +13,7 @@ from engine.algorithms.catalogue import catalogue
 from engine.algorithms.loader import load_algorithm
 from engine.algorithms.recipes import recipes
 from engine.algorithms.render import render
+from engine.profiles.schema import load_profile
 from engine.verify.fingerprint import fingerprint
 from engine.verify.regimes import regimes
 from engine.verify.verify import run_job, verify
@@ -93,10 +94,15 @@ def test_the_report_says_where_each_mechanism_acts_in_theory_and_on_the_profile(
     assert silence["params"] == {"factor": 0.0} and silence["ranges"]["factor"][0] == 0.0
 
 
-def test_a_profile_without_recorded_batches_is_said_apart(tmp_path: Path) -> None:
-    report = run_job({"algorithm": str(rendered(tmp_path, "DualClip")), "profile_name": "somebody's own"})
-    assert report["passed"] and report["warnings"] == []
-    assert report["mechanisms"][0]["acts_on_profile"] is None and report["profile_fingerprint"] is None
+def test_a_profile_without_batches_of_its_own_is_said_apart(tmp_path: Path) -> None:
+    tiny = load_profile("tiny").resolved()
+    harder = {**tiny, "train": {**tiny["train"], "beta": 2 * tiny["train"]["beta"]}}
+    for profile in ({**tiny, "name": "somebody's own"}, harder):
+        report = run_job({"algorithm": str(rendered(tmp_path, "DualClip")), "profile": profile})
+        assert report["passed"] and report["warnings"] == []
+        assert report["mechanisms"][0]["acts_on_profile"] is None and report["profile_fingerprint"] is None
+    report = run_job({"algorithm": str(rendered(tmp_path, "DualClip")), "profile": tiny})
+    assert report["mechanisms"][0]["acts_on_profile"] == 0 and report["warnings"]
 
 
 def test_equal_behaviour_has_an_equal_fingerprint_whatever_its_text(tmp_path: Path) -> None:
