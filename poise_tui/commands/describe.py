@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.algorithms.catalogue import Entry, catalogue, read_mechanisms
-from engine.algorithms.loader import read_source
+from engine.algorithms.lint import read_source
 from engine.algorithms.recipes import recipes
 from engine.errors import Exit, PoiseError
 from poise_tui.format import one_line
