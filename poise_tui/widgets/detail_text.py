@@ -51,6 +51,13 @@ def _verification(report: Mapping[str, Any]) -> list[Content]:
         verdict = ("passed", "$success") if check.get("passed") else ("failed", "$error")
         said = f"  {one_line(check.get('name'))}: {one_line(check.get('detail') or '')}"
         lines.append(Content.assemble("  ", verdict, said))
+    for claim in (c for c in report.get("claims") or [] if isinstance(c, Mapping)):
+        verdict = ("confirmed", "$success") if claim.get("holds") else ("refuted", "$error")
+        figures = f"{number(_float(claim.get('value')), 3)}, GRPO {number(_float(claim.get('reference')), 3)}"
+        lines.append(Content.assemble("  ", verdict, f"  {one_line(claim.get('claim'))} ({figures})"))
+    twin = _mapping(report.get("twin"))
+    notes = [f"twin of {twin.get('id')}: {twin.get('kind')}, factor {twin.get('factor')}"] if twin else []
+    lines += [Content(f"  note  {one_line(note)}") for note in [*notes, *(report.get("warnings") or [])]]
     return lines
 
 
