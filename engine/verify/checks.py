@@ -5,7 +5,7 @@ A check returns one line for the report, or raises the `Finding` it made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -24,7 +24,7 @@ TOLERANCE = 1e-7
 """Relative to the largest gradient; double precision leaves 1e-15, a real difference far more."""
 
 
-def hooks_keep_the_rules(algorithm: Algorithm) -> str:
+def hooks_keep_the_rules(algorithm: Algorithm, recorded: Sequence[Case] = ()) -> str:
     """Shapes, dtypes, finiteness, untouched inputs, declared state, no global randomness: watched at every hook."""
     pipeline = Watched(algorithm, SEED)
     in_float = [cast(case, torch.float32) for case in regimes()]
@@ -32,7 +32,7 @@ def hooks_keep_the_rules(algorithm: Algorithm) -> str:
         replace(with_loss_dtype(cast(regime(name), torch.float32), torch.bfloat16), name=f"{name}, bf16")
         for name in ("mixed groups", "far off-policy")
     ]
-    cases = [*in_float, *in_bf16, *regimes()]
+    cases = [*in_float, *in_bf16, *regimes(), *recorded]
     for i, case in enumerate(cases):
         pipeline.regime = case.name
         try:
@@ -43,7 +43,7 @@ def hooks_keep_the_rules(algorithm: Algorithm) -> str:
         except Exception as e:
             raise Finding("a loss", f"{type(e).__name__}: {e}".splitlines()[0], regime=case.name) from e
         _finite(b, case, algorithm)
-    return f"{len(cases)} batches in {len(regimes())} regimes, float32, float64 and bf16"
+    return f"{len(cases)} batches: {len(regimes())} regimes in float32, float64 and bf16, {len(recorded)} recorded"
 
 
 def advantages_reach_the_policy(algorithm: Algorithm) -> str:

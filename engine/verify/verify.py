@@ -95,7 +95,7 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], str]]]:
     before = memory.snapshot(algorithm)
     yield "composes", lambda: _composes(algorithm)
-    yield "hooks keep the rules", lambda: checks.hooks_keep_the_rules(algorithm)
+    yield "hooks keep the rules", lambda: checks.hooks_keep_the_rules(algorithm, batches)
     yield "deterministic, no hidden state", lambda: memory.two_runs_agree(algorithm, before)
     yield "state survives a checkpoint", lambda: memory.state_survives_a_checkpoint(algorithm)
     yield "padding changes nothing", lambda: checks.padding_changes_nothing(algorithm)

@@ -15,6 +15,7 @@ from engine.algorithms.recipes import recipes
 from engine.algorithms.render import render
 from engine.profiles.schema import load_profile
 from engine.verify.fingerprint import fingerprint
+from engine.verify.recorded import recorded
 from engine.verify.regimes import regimes
 from engine.verify.verify import run_job, verify
 
@@ -103,6 +104,16 @@ def test_a_profile_without_batches_of_its_own_is_said_apart(tmp_path: Path) -> N
         assert report["mechanisms"][0]["acts_on_profile"] is None and report["profile_fingerprint"] is None
     report = run_job({"algorithm": str(rendered(tmp_path, "DualClip")), "profile": tiny})
     assert report["mechanisms"][0]["acts_on_profile"] == 0 and report["warnings"]
+
+
+def test_the_rules_are_watched_on_the_profiles_own_batches_too(tmp_path: Path) -> None:
+    """128 rows at once are in no synthetic regime: only the recorded batches of `tiny` show this fault."""
+    path = written(tmp_path, "return inner(x)[:100] if len(x) > 100 else self.factor * inner(x)")
+    report = verify(path)
+    failed = report["checks"][-1]
+    assert (failed["name"], failed["stage"]) == ("hooks keep the rules", "advantages")
+    assert failed["regime"] in {case.name for case in recorded("tiny")}
+    assert (failed["expected"], failed["found"]) == ("shape (128,) or (128, 24)", "shape (100,)")
 
 
 def test_equal_behaviour_has_an_equal_fingerprint_whatever_its_text(tmp_path: Path) -> None:
