@@ -48,6 +48,8 @@ def compact(value: float | None) -> str:
     size = abs(value)
     if size >= 1e5 or size < 1e-3:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
+    if size < 0.1:
+        return f"{value:.2g}"
     return f"{value:.{max(0, min(3, 3 - len(str(int(size)))))}f}"
 
 
