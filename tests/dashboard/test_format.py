@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from poise_tui.format import compact
 
-
 SIZES = st.floats(min_value=1e-98, max_value=1e98)
 
 
