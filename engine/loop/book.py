@@ -63,14 +63,28 @@ class Book:
         """Change other fields of the run's document."""
         self._run(fields, [Event("run.updated", None, fields)])
 
-    def spend(self, *, wall_seconds: float | None = None, gpu_seconds: float = 0.0, llm_usd: float = 0.0) -> None:
-        """Add to what the run has spent; `wall_seconds` is the new total."""
-        spent = dict(self.run["spent"])
-        spent["gpu_seconds"] += gpu_seconds
-        spent["llm_usd"] += llm_usd
+    def spend(
+        self,
+        *,
+        wall_seconds: float | None = None,
+        llm_usd: float | None = None,
+        reserved: dict[str, Any] | None = None,
+    ) -> None:
+        """Write down what the run has spent: new totals; GPU seconds are those of its trials.
+
+        Args:
+            wall_seconds: that engines worked on it; this settles what was set aside for them before.
+            llm_usd: that language models cost.
+            reserved: what is set aside from now on, see `engine.loop.budget.write_down`.
+        """
+        gpu_seconds = round(sum(t["cost"]["gpu_seconds"] for t in self.trials.values()), 3)
+        fields: Document = {"spent": {**self.run["spent"], "gpu_seconds": gpu_seconds}}
+        if llm_usd is not None:
+            fields["spent"]["llm_usd"] = llm_usd
         if wall_seconds is not None:
-            spent["wall_seconds"] = wall_seconds
-        self.set_run(spent=spent)
+            fields["spent"]["wall_seconds"] = wall_seconds
+            fields["reserved"] = reserved
+        self.set_run(**fields)
 
     def create_candidate(self, document: Document) -> None:
         """A new candidate, with its event."""

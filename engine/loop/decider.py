@@ -284,10 +284,10 @@ class Decider:
         write_atomic(place.algorithm, code.encode())
         write_json(place.proposal, proposal)
 
-    def _on_call(self, call: dict[str, Any]) -> None:
+    def _on_call(self, call: dict[str, Any], spent_usd: float) -> None:
         self.book.tell("llm.call", None, call)
         if call["usd"]:
-            self.book.spend(llm_usd=call["usd"])
+            self.book.spend(llm_usd=spent_usd)
 
     def _charge(self, candidate: str, usd: float) -> None:
         if usd:

@@ -14,6 +14,7 @@ from typing import Any
 from engine.archive.folder import RunFolder
 from engine.errors import Exit, PoiseError
 from engine.loop.book import HELD, SETTLED, Book, candidate_id, root_id, slot_of
+from engine.loop.budget import SLICE_SECONDS, Stopwatch, charge_lost, gpu_seconds, gpus_a_trial, used_up, write_down
 from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
 from engine.loop.runner import TrialRunner
@@ -295,11 +296,19 @@ class Engine:
     # -- budgets and waking
 
     async def _watch_budget(self) -> None:
-        while self.stopping is None:
+        """Until the very end, since trainings and scorings still cost time while the engine goes down."""
+        self._spent_before = charge_lost(self.book)
+        watch, due, gpus = Stopwatch(), 0.0, gpus_a_trial()
+        while True:
+            wall = self._wall()
+            running = watch.observe(self.active, self.book.trials, time.monotonic())
+            if wall >= due or 0.0 in running.values():  # a slice is used, or something has just begun
+                due = wall + SLICE_SECONDS - 2 * TICK_SECONDS
+                write_down(self.book, wall, self.decider.ledger.spent_usd, running, gpus)
+            gpu = gpu_seconds(self.book.trials.values()) + gpus * sum(running.values())
+            if (reason := used_up(self.book.run["budget"], wall, gpu)) is not None:
+                await self.stop(reason)
             await asyncio.sleep(TICK_SECONDS)
-            hours = self.book.run["budget"]["hours"]
-            if hours and self._wall() >= hours * 3600:
-                await self.stop(f"budget of {hours:g} h used")
 
     def _wall(self) -> float:
         return self._spent_before + time.monotonic() - self._began

@@ -16,7 +16,7 @@ from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
 from engine.errors import Exit, PoiseError
 from engine.loop.book import Book
-from engine.loop.config import RunConfig, extend, new_run, read_config
+from engine.loop.config import RunConfig, budget_of, extend, new_run, read_config
 from engine.loop.engine import Engine
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
@@ -142,7 +142,7 @@ def _run_document(config: RunConfig, protocol: str) -> dict[str, Any]:
         "created": config.created,
         "seed": config.seed,
         "directive": config.directive or None,
-        "budget": {"candidates": config.candidates, "hours": config.hours or None, "usd": config.usd or None},
+        "budget": budget_of(config),
         "spent": {"wall_seconds": 0.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
         "workers": config.workers,
         "lag": config.lag,
