@@ -7,6 +7,7 @@ from typing import Any
 from engine.archive.store import Document
 from engine.errors import Exit, PoiseError
 from engine.loop.book import HELD, SETTLED, root_id
+from engine.loop.budget import estimate
 from engine.loop.engine import Engine
 
 
@@ -36,8 +37,10 @@ class Steering:
             "pin": self._pin,
             "unpin": self._unpin,
         }
-        if command in ("ping", "status"):
+        if command == "ping":
             return self.status()
+        if command == "status":
+            return {**self.status(), "estimate": estimate(self.book, self.engine.runner.folder.llm)}
         if command == "stop":
             self._record(command, None, fields)
             await self.engine.stop("stopped by the user")

@@ -37,12 +37,13 @@ class Spending(RuleBasedStateMachine):
     def begin(self, amount: float, share: float) -> None:
         key = f"call {self.made}"
         fits = sum(self.records.values()) + sum(self.reserved.values()) + amount <= self.LIMIT
-        try:
-            self.account.reserve(key, amount)
-        except PoiseError as e:
-            assert not fits and e.code is Exit.REFUSED
+        assert self.account.fits(amount) == fits
+        if not fits:
+            with pytest.raises(PoiseError) as caught:
+                self.account.reserve(key, amount)
+            assert caught.value.code is Exit.REFUSED
             return
-        assert fits
+        self.account.reserve(key, amount)
         self.made += 1
         self.reserved[key] = amount
         self.really += amount * share  # what it costs, whether or not anybody ever hears of it

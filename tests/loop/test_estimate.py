@@ -89,7 +89,7 @@ def test_a_run_that_has_all_its_candidates_only_waits_for_what_still_trains() ->
     begun = [candidate(0), candidate(1), candidate(2, "training")]
     found = cost_to_go(run(2, workers=1), begun, [trial(), trial(), trial("training", 2.0)])
     assert found["to_go"]["candidates"] == 0 and found["eta_seconds"] == 5.0
-    over = cost_to_go(run(2), begun[:2] + [candidate(2)], [trial()] * 3)
+    over = cost_to_go(run(2), [*begun[:2], candidate(2)], [trial()] * 3)
     assert over["eta_seconds"] == 0.0 and over["to_go"]["trials"] == 0
 
 

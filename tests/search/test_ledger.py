@@ -75,15 +75,15 @@ async def kill_while_asking(path: Path, server: ModelServer, word: str) -> None:
     await child.wait()
 
 
-async def ask_again(path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, limit: float | None = None) -> Any:
+async def ask_again(
+    path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch, limit: float | None = None
+) -> Any:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("OPENAI_API_BASE", server.url)
     ledger = Ledger(path, limit_usd=limit)
     before = ledger.spent_usd
     messages = [{"role": "user", "content": "what next?"}]
-    found = await complete(
-        "openai/test", messages, purpose="propose", schema=None, timeout=20, seed=7, ledger=ledger
-    )
+    found = await complete("openai/test", messages, purpose="propose", schema=None, timeout=20, seed=7, ledger=ledger)
     return found, before, ledger.spent_usd
 
 
