@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.archive.check import NETWORK, NETWORK_FUSE, file_system
+from engine.archive.check import NETWORK, file_system
 from engine.errors import PoiseError
 from engine.process.registry import runtime_folder
 from poise_tui.commands.finding import LEAST_FREE, Finding, size
@@ -87,7 +87,7 @@ def place(folder: Path) -> Iterator[Finding]:
 
 def disk_kind(kind: str) -> Finding:
     """Whether what is written to this kind of file system is safe there."""
-    if kind in NETWORK or kind in NETWORK_FUSE:
+    if kind in NETWORK:
         advice = "locks and fsync do not hold on a network: give a local --runs-dir"
         return Finding("file system", "warning", f"{kind}, a network file system", advice)
     if kind in VOLATILE:
