@@ -13,8 +13,13 @@ from engine.archive.recovery import Contents, load, require
 from engine.archive.writer_lock import read_writer
 from engine.errors import PoiseError
 
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "beegfs"})
-NETWORK_FUSE = ("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse")
+NETWORK = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "glusterfs", "beegfs"),
+        *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse"),
+    }
+)
+"""File systems whose locks and fsync depend on another machine."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,8 @@ def check(folder: Path) -> ArchiveReport:
     if writer is not None and not alive:
         notes.append(f"process {writer.pid}, which had it open, died without closing it")
     filesystem = file_system(folder)
-    if filesystem in NETWORK or filesystem in NETWORK_FUSE:
-        problems.append(f"{folder} lies on {filesystem}, a network file system: locks and fsync are not to be relied on")
+    if filesystem in NETWORK:
+        notes.append(f"{folder} lies on {filesystem}, a network file system: do not rely on its locks and fsync")
     return ArchiveReport(
         ok=not problems,
         documents={name: len(table) for name, table in contents.tables.items()},
@@ -165,15 +170,10 @@ def file_system(path: Path) -> str:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:
         return ""
-    device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    here = os.path.realpath(path)
-    best, found = -1, ""
+    here, best, found = os.path.realpath(path), -1, ""
     for line in lines:
         left, _, right = line.partition(" - ")
-        fields = left.split()
-        mount = fields[4].encode().decode("unicode_escape")
-        inside = here == mount or here.startswith(mount.rstrip("/") + "/")
-        if inside and (fields[2] == wanted or device >> 8 == 0) and len(mount) >= best:
+        mount = left.split()[4].encode().decode("unicode_escape").rstrip("/")
+        if (here + "/").startswith(mount + "/") and len(mount) >= best:
             best, found = len(mount), right.split()[0]
     return found

@@ -31,11 +31,8 @@ class EventLog:
     def __init__(self, folder: Path, generation: int) -> None:
         """Open it where it ends, or begin it. Raises OSError."""
         self.path = events_path(folder, generation)
-        new = not self.path.exists()
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         self._end = os.fstat(self._handle).st_size
-        if new:
-            sync_folder(folder)
 
     def append(self, lines: bytes) -> bool:
         """Write lines; they reach the disk when the system likes: the journal has them. False if there is no room."""

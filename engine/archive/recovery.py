@@ -152,7 +152,7 @@ def _load(path: Path, snapshot: int | None) -> Contents:
             instead = _stand_in(path, contents, generations, reason)
             what = f"{path} is {reason}: the archive was put together from {instead} and the journal"
             contents.damages.append(Damage(what, path, 0, contents.size))
-    last, sequence = max(generations, default=contents.mark.generation), contents.mark.start
+    last, sequence = max([contents.mark.generation, *generations]), contents.mark.start
     for generation in range(contents.mark.generation, last + 1):
         name = journal_path(path.parent, generation)
         if generation not in generations:
