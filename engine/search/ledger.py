@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ class Ledger:
         self._on_call = on_call
         self._answers: dict[Identity, int] = {}
         """Where in the file the answer to a question stands."""
+        self._by_decision: dict[int, float] = defaultdict(float)
         self._waiting: dict[str, dict[str, Any]] = {}
         """The records of calls under way, as they would be charged."""
         self._changed = asyncio.Event()
@@ -97,6 +99,10 @@ class Ledger:
     def reserved_usd(self) -> float:
         """What calls under way may cost yet."""
         return sum(self._account.reserved.values())
+
+    def spent_on(self, seed: int) -> float:
+        """What the calls of one decision have cost."""
+        return self._by_decision.get(seed, 0.0)
 
     def recorded(self, identity: Identity) -> dict[str, Any] | None:
         """The record of an answer to this very question, if one came."""
@@ -170,9 +176,7 @@ class Ledger:
                 raise
         finally:
             os.close(handle)
-        identity = Identity.read(record)
-        if record["ok"] and identity is not None:
-            self._answers[identity] = start
+        self._remember(start, record)
 
     def _write_waiting(self) -> None:
         write_json(self._open_calls, _redacted(self._waiting))
@@ -180,9 +184,15 @@ class Ledger:
     def _read(self) -> None:
         for start, record in self._records():
             self._account.spent += record["usd"]
-            identity = Identity.read(record)
-            if record.get("ok") and identity is not None:
-                self._answers[identity] = start
+            self._remember(start, record)
+
+    def _remember(self, start: int, record: Mapping[str, Any]) -> None:
+        identity = Identity.read(record)
+        if identity is None:
+            return
+        self._by_decision[identity.seed] += float(record["usd"])
+        if record.get("ok"):
+            self._answers[identity] = start
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Every record and where it begins; cuts a torn end off, so that nothing is appended to it."""
