@@ -7,12 +7,14 @@ under way, llm.reserved.json holds what they may cost: a crash between a call an
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,13 @@ from typing import Any
 import orjson
 
 from engine.archive.files import write_json
+from engine.archive.journal import NO_SPACE
 from engine.errors import Exit, PoiseError
 from engine.loop.budget import Account
 from engine.search.text import redact
 
+FULL_SECONDS = 1.0
+"""How often a call that waits for room on the disk looks again."""
 LOST = "the engine ended while it waited for the answer"
 TOLD = ("purpose", "model", "tokens_in", "tokens_out", "usd", "seconds", "ok")
 """What an `llm.call` event tells of an attempt."""
@@ -83,6 +88,10 @@ class Ledger:
         self._waiting: dict[str, dict[str, Any]] = {}
         """The records of calls under way, as they would be charged."""
         self._changed = asyncio.Event()
+        self._on_disk: set[str] = set()
+        """The keys of those that are set aside on disk."""
+        self._unwritten: list[tuple[str, Mapping[str, Any]]] = []
+        """Settled attempts that found no room on the disk."""
         self.damaged = 0
         """Complete lines of the file that cannot be read."""
         self._account = Account(limit_usd)
@@ -115,7 +124,8 @@ class Ledger:
         return record
 
     async def reserve(self, key: str, record: Mapping[str, Any]) -> None:
-        """Set aside the most a call can cost, on disk. Waits for what other calls have set aside, if need be.
+        """Set aside the most a call can cost, on disk. Waits for what other calls have set aside, if need be, and for
+        room on the disk.
 
         Args:
             key: of this attempt, never used before.
@@ -139,7 +149,8 @@ class Ledger:
         if usd:
             self._waiting[key] = {**record, "messages": []}
             try:
-                self._write_waiting()
+                while not self._written():  # noqa: ASYNC110  (nobody tells when a disk has room again)
+                    await asyncio.sleep(FULL_SECONDS)
             except BaseException:
                 del self._waiting[key]
                 self._account.release(key)
@@ -148,19 +159,31 @@ class Ledger:
     def settle(self, key: str, record: Mapping[str, Any]) -> None:
         """Turn a reservation into what was spent, and write the attempt down.
 
-        Raises:
-            OSError: it cannot be written, and counts as what was set aside, here and after a restart.
+        On a full disk the record waits in memory for the next call; should the engine end before, what was set aside
+        on disk is charged.
         """
-        self._changed.set()
-        try:
-            self._append(key, record)
-        except OSError:
-            self._account.settle(key, self._account.reserved[key])
-            raise
         self._account.settle(key, float(record["usd"]))
-        if self._waiting.pop(key, None) is not None:
-            self._write_waiting()
+        self._changed.set()
+        self._unwritten.append((key, record))
+        self._written()
         self._tell(record)
+
+    def _written(self) -> bool:
+        """Write all that is not on disk yet: settled records first, then what is set aside. False if it is full."""
+        try:
+            while self._unwritten:
+                key, record = self._unwritten[0]
+                self._append(key, record)
+                del self._unwritten[0]
+                self._waiting.pop(key, None)
+            if self._waiting.keys() != self._on_disk:
+                write_json(self._open_calls, _redacted(self._waiting))
+                self._on_disk = set(self._waiting)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            return False
+        return True
 
     def _append(self, key: str, record: Mapping[str, Any]) -> None:
         line = json.dumps(_redacted({"id": key, "time": time.time(), **record}), ensure_ascii=False).encode() + b"\n"
@@ -169,17 +192,15 @@ class Ledger:
             start = os.fstat(handle).st_size
             try:
                 if os.write(handle, line) < len(line):
-                    raise OSError(f"{self.path}: no room for a whole record")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(handle)
             except OSError:
-                os.ftruncate(handle, start)
+                with suppress(OSError):
+                    os.ftruncate(handle, start)
                 raise
         finally:
             os.close(handle)
         self._remember(start, record)
-
-    def _write_waiting(self) -> None:
-        write_json(self._open_calls, _redacted(self._waiting))
 
     def _read(self) -> None:
         for start, record in self._records():
@@ -220,11 +241,12 @@ class Ledger:
             return
         if not waiting:
             return
+        self._on_disk = set(waiting)
         settled = {str(record.get("id")) for _, record in self._records()}
         for key in self._account.charge_lost({k: r["usd"] for k, r in waiting.items()}, settled):
-            self._append(key, {**waiting[key], "error": LOST})
+            self._unwritten.append((key, {**waiting[key], "error": LOST}))
             self._tell(waiting[key])
-        self._write_waiting()
+        self._written()
 
     def _tell(self, record: Mapping[str, Any]) -> None:
         if self._on_call is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from engine.errors import Exit, PoiseError
+from engine.search import ledger as ledger_module
 from engine.search.ledger import Identity, Ledger
 from engine.search.llm import complete
 from tests.search.model_server import SILENT, ModelServer, serving
@@ -164,16 +165,37 @@ async def test_a_failed_call_is_asked_again_only_an_answer_counts_as_one(path: P
     assert ledger.recorded(question(1)) is None and Ledger(path).recorded(question(1)) is None
 
 
-async def test_a_record_that_finds_no_room_costs_what_was_set_aside(path: Path) -> None:
+async def test_a_record_that_finds_no_room_is_written_with_the_next(path: Path) -> None:
     """`/dev/full` refuses every write with ENOSPC, as a full disk does."""
     ledger = Ledger(path, limit_usd=1.5)
+    await ledger.reserve("a", record(1.0, ok=False))
+    path.symlink_to("/dev/full")
+    ledger.settle("a", record(0.1))
+    assert ledger.spent_usd == 0.1 and ledger.reserved_usd == 0, "the engine goes on"
+    path.unlink()
+    dead = path.parent / "dead"
+    shutil.copytree(path.parent, dead, ignore=lambda *_: {"dead"})
+    assert Ledger(dead / path.name).spent_usd == 1.0, "had it died here, what was set aside would count"
+    await ledger.reserve("b", record(1.0, 2))
+    ledger.settle("b", record(0.2, 2))
+    assert [json.loads(line)["usd"] for line in path.read_text().splitlines()] == [0.1, 0.2]
+    assert Ledger(path).spent_usd == pytest.approx(0.3)
+
+
+async def test_no_call_is_made_while_its_reservation_finds_no_room(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "FULL_SECONDS", 0.01)
+    ledger = Ledger(path)
     await ledger.reserve("a", record(1.0))
     path.symlink_to("/dev/full")
-    with pytest.raises(OSError):
-        ledger.settle("a", record(0.1))
-    assert ledger.spent_usd == 1.0 and ledger.reserved_usd == 0
+    ledger.settle("a", record(0.1))
+    waiting = asyncio.create_task(ledger.reserve("b", record(1.0, 2)))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
     path.unlink()
-    assert Ledger(path).spent_usd == 1.0
+    await asyncio.wait_for(waiting, 5)
+    assert ledger.reserved_usd == 1.0
 
 
 async def test_another_decision_turn_prompt_or_model_is_another_question(path: Path) -> None:
