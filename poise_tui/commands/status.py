@@ -25,7 +25,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     """How a run stands, from its archive alone.
 
     Returns:
-        `{"run": run document with the status users see, "folder", "engine": {"pid", "host"}|None,
+        `{"run": run document with the status users see, "folder", "engine": {"pid", "host", "silent_seconds"}|None,
         "candidates": {status: count}, "best": [{"id", "name", "status", "overall"}], "trials": [running],
         "estimate": see `engine.archive.estimate.cost_to_go`}`.
 
@@ -39,7 +39,13 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     return {
         "run": {**run, "status": shown_status(run["status"], folder)},
         "folder": str(folder.path),
-        "engine": {"pid": engine.identity.pid, "host": engine.identity.host} if engine else None,
+        "engine": {
+            "pid": engine.identity.pid,
+            "host": engine.identity.host,
+            "silent_seconds": client.Connection(folder).silent_for(),
+        }
+        if engine
+        else None,
         "candidates": dict(Counter(c["status"] for c in candidates)),
         "best": [{key: c[key] for key in ("id", "name", "status", "overall")} for c in scored[:BEST]],
         "trials": [
@@ -99,6 +105,8 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
         return
     document, engine = found["run"], found["engine"]
     by = f", engine {engine['pid']} on {engine['host']}" if engine else ""
+    if engine and engine["silent_seconds"] is not None:
+        by += f", which has not answered for {engine['silent_seconds']:.0f} s: kill it, then `poise resume` the run"
     print(f"{document['id']}: {document['status']}{by}")
     print(f"  folder      {found['folder']}")
     print(f"  profile     {one_line(document['profile'])}, seed {document['seed']}")
