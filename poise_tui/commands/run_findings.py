@@ -13,6 +13,7 @@ from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from engine.process.control import send
 from engine.process.lock import live_holder, read_holder
+from engine.training.checkpoints import MANIFEST, facts
 from poise_tui.commands.finding import LEAST_FREE, Finding, size
 from poise_tui.commands.machine_findings import disk_kind
 from poise_tui.format import one_line
@@ -94,14 +95,21 @@ def calls(folder: RunFolder, known_usd: float) -> Finding:
 
 
 def checkpoints(folder: RunFolder, trials: list[dict[str, Any]]) -> Finding:
-    """What a resume would go on from."""
-    open_trials = [t["id"] for t in trials if t["status"] in UNFINISHED and not t.get("trained")]
-    kept = {t: len(list(folder.trial(t).checkpoints.glob("checkpoint-*"))) for t in open_trials}
-    without = [one_line(t) for t, count in kept.items() if not count]
-    shown = f"{len(kept) - len(without)} of {len(kept)} unfinished trainings have one"
+    """What a resume would go on from; every file is compared with what its checkpoint was sealed with."""
+    waiting = [t["id"] for t in trials if t["status"] in UNFINISHED and not t.get("trained")]
+    without, damaged = [], []
+    for trial in waiting:
+        kept = list(folder.trial(trial).checkpoints.glob("checkpoint-*"))
+        intact = [path for path in kept if facts(path) is not None]
+        without += [] if intact else [trial]
+        damaged += [f"{trial}/{path.name}" for path in kept if path not in intact and (path / MANIFEST).exists()]
+    shown = f"{len(waiting) - len(without)} of {len(waiting)} unfinished trainings have one"
     if without:
-        return Finding("checkpoints", "ok", f"{shown}; from their beginning: {', '.join(without[:8])}")
-    return Finding("checkpoints", "ok", shown if kept else "no training waits for one")
+        shown += f"; from their beginning: {', '.join(map(one_line, without[:8]))}"
+    if damaged:
+        shown += f"; not as sealed: {', '.join(map(one_line, damaged[:8]))}"
+        return Finding("checkpoints", "warning", shown, "nothing: a resume sets them aside and takes the one before")
+    return Finding("checkpoints", "ok", shown if waiting else "no training waits for one")
 
 
 def room(folder: RunFolder) -> Finding:

@@ -15,6 +15,7 @@ import pytest
 
 from engine.archive.events import Event
 from engine.archive.store import Archive, Change
+from engine.training.checkpoints import seal
 from poise_tui.commands.machine_findings import disk_kind, logind, probe
 from tests.cli.conftest import Poise, refusal, write_run
 
@@ -244,12 +245,19 @@ def test_trainings_that_would_start_anew_are_named(poise: Poise, runs: Path) -> 
         trial = {"id": name, "candidate": name[:4], "purpose": "search", "status": "paused", "trained": False}
         archive.commit([Change("trials", name, trial)], [Event("trial.created", name[:4], trial)])
         if kept:
-            (folder / "trials" / name / "checkpoints" / "checkpoint-16").mkdir(parents=True)
-            (folder / "trials" / name / "checkpoints" / "checkpoint-16" / "weights").write_bytes(b"x" * 100_000)
+            checkpoint = folder / "trials" / name / "checkpoints" / "checkpoint-16"
+            checkpoint.mkdir(parents=True)
+            (checkpoint / "weights").write_bytes(b"x" * 100_000)
+            seal(checkpoint, {})
     archive.close()
     found = report(poise, "mine")
     assert found["checkpoints"]["says"] == "1 of 2 unfinished trainings have one; from their beginning: c002-search-0"
     assert "KiB checkpoints" in found["disk use"]["says"]
+    with (checkpoint / "weights").open("r+b") as file:
+        file.write(b"y")
+    found = report(poise, "mine")
+    assert found["checkpoints"]["level"] == "warning"
+    assert found["checkpoints"]["says"].endswith("not as sealed: c001-search-0/checkpoint-16")
 
 
 def test_a_torn_archive_is_explained_and_left_as_it_is(poise: Poise, runs: Path) -> None:

@@ -89,6 +89,7 @@ async def test_a_call_under_way_when_the_engine_dies_is_charged_and_the_budget_i
     assert 1.6 < (await asyncio.to_thread(world.export, "r"))["run"]["spent"]["llm_usd"] <= 2.0
 
 
+@pytest.mark.slow
 async def test_an_answer_that_came_just_before_the_engine_died_is_used_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
