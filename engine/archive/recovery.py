@@ -132,21 +132,21 @@ def _same(path: Path, snapshot: int | None) -> bool:
 def _load(path: Path, snapshot: int | None) -> Contents:
     generations = journals(path.parent)
     contents = Contents()
-    data = _read(snapshot) if snapshot is not None else None
-    contents.size = len(data or b"")
-    if data is None and not generations and not (path.parent / PREVIOUS).exists():
+    contents.size = os.fstat(snapshot).st_size if snapshot is not None else 0
+    if snapshot is None and not generations and not (path.parent / PREVIOUS).exists():
         contents.fresh = True
         return contents
     try:
-        if data is None:
+        if snapshot is None:
             raise Unreadable("missing")
-        contents.tables, mark = load_snapshot(data)
+        with os.fdopen(os.dup(snapshot), "rb") as file:
+            contents.tables, mark = load_snapshot(file)
         if mark is None:
             contents.outbox = list(contents.tables.pop(OUTBOX, {}).values())
             return contents
         contents.mark = mark
     except Unreadable as reason:
-        if data is None and generations[:1] == [0] and not (path.parent / PREVIOUS).exists():
+        if snapshot is None and generations[:1] == [0] and not (path.parent / PREVIOUS).exists():
             pass  # a crash when it was begun: the first journal holds everything
         else:
             instead = _stand_in(path, contents, generations, reason)
@@ -173,7 +173,8 @@ def _load(path: Path, snapshot: int | None) -> Contents:
 def _stand_in(path: Path, contents: Contents, generations: Sequence[int], reason: Unreadable) -> str:
     """Go on from the snapshot before, or from the very beginning, where every journal since is there."""
     try:
-        tables, mark = load_snapshot((path.parent / PREVIOUS).read_bytes())
+        with (path.parent / PREVIOUS).open("rb") as file:
+            tables, mark = load_snapshot(file)
         if mark is not None and mark.generation in generations:
             contents.tables, contents.mark = tables, mark
             return PREVIOUS
@@ -235,13 +236,6 @@ def _note_events(segment: Segment, events: list[Document]) -> None:
     for event in events:
         segment.lines.append(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
         segment.event = event["seq"]
-
-
-def _read(handle: int) -> bytes:
-    data = os.pread(handle, os.fstat(handle).st_size, 0)
-    while more := os.pread(handle, 1 << 24, len(data)):  # beyond what one call gives (2 GiB)
-        data += more
-    return data
 
 
 def require(path: Path) -> None:

@@ -1,6 +1,6 @@
 """The snapshot: `archive.json`, plain TinyDB JSON that a stock TinyDB opens, replaced whole or not at all.
 
-Beside the archive's tables it holds one more, `journal`, with one document: the mark. It says which journal goes
+A document stands on a line. Beside the archive's tables it holds one more, `journal`, with one document: the mark. It says which journal goes
 on from here, and a checksum of everything before it.
 """
 
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -23,6 +23,9 @@ MARK = "journal"
 
 OUTBOX = "outbox"
 """Table of the former format: events that were perhaps not in events.jsonl yet."""
+
+TAIL = 1 << 10
+"""Bytes at the end of a snapshot among which its mark is."""
 
 PIECE = 1 << 20
 """Bytes written at a time."""
@@ -50,40 +53,63 @@ class Unreadable(Exception):
     """A snapshot that cannot be trusted; the message says why."""
 
 
-def load_snapshot(data: bytes) -> tuple[Tables, Mark | None]:
+def load_snapshot(file: BinaryIO) -> tuple[Tables, Mark | None]:
     """A snapshot's tables, and its mark: None for the former format, which had no journal.
 
     Raises:
         Unreadable: it is no TinyDB file, or not as it was written.
     """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    _, found, tail = file.read().rpartition(b'\n"%s":' % MARK.encode())
+    file.seek(0)
+    if not found:
+        return _load_former(file.read())
+    try:
+        stored = orjson.loads(tail[:-1])["1"]
+        mark = Mark(*(int(stored[key]) for key in ("generation", "start", "record", "event")))
+        return _load_lines(file, int(stored["bytes"]), stored["crc32"]), mark
+    except (KeyError, TypeError, ValueError):
+        raise Unreadable("damaged") from None
+
+
+def _load_lines(file: BinaryIO, size: int, expected: int) -> Tables:
+    """Line by line, so that no second copy of everything is ever in memory. Raises ValueError or Unreadable."""
+    tables: Tables = {}
+    table: dict[str, Document] = {}
+    checksum = 0
+    for line in file:
+        size -= len(line)
+        if size < 0:
+            break
+        checksum = zlib.crc32(line, checksum)
+        if line.endswith(b":{\n"):
+            table = tables.setdefault(orjson.loads(line.removeprefix(b"{")[:-3]), {})
+        elif line.startswith(b'"'):
+            table.update(orjson.loads(b"{%s}" % line.rstrip(b",\n")))
+    if checksum != expected:
+        raise Unreadable("damaged: its checksum is wrong")
+    return tables
+
+
+def _load_former(data: bytes) -> tuple[Tables, None]:
     try:
         tables = orjson.loads(data)
     except ValueError as error:
         raise Unreadable(f"damaged: {error}" if data else "damaged: it is empty") from None
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise Unreadable("no archive: it holds no tables")
-    if MARK not in tables:
-        return tables, None
-    try:
-        stored = tables.pop(MARK)["1"]
-        mark = Mark(*(int(stored[key]) for key in ("generation", "start", "record", "event")))
-        sound = zlib.crc32(data[: int(stored["bytes"])]) == stored["crc32"]
-    except (KeyError, TypeError, ValueError):
-        raise Unreadable("damaged: its mark is no mark") from None
-    if not sound:
-        raise Unreadable("damaged: its checksum is wrong, or another program has written it")
-    return tables, mark
+    if MARK in tables:
+        raise Unreadable("not as the engine wrote it: another program has changed it")
+    return tables, None
 
 
-def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Document]], mark: Mark, keep: Path | None) -> int:
+def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Document]], mark: Mark, keep: Path | None) -> None:
     """Replace a snapshot; a crash at any moment leaves the old one or the new one.
 
     Args:
         tables: may be shared with other threads as long as nobody changes the mappings or documents in place.
         keep: where the one that is replaced stays, or None.
-
-    Returns:
-        its size in bytes.
 
     Raises:
         OSError: nothing was changed.
@@ -92,7 +118,7 @@ def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Document]], mar
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         try:
-            size = _write(handle, tables, mark)
+            _write(handle, tables, mark)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -103,7 +129,6 @@ def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Document]], mar
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-    return size
 
 
 def _keep(path: Path, keep: Path, temporary: Path) -> None:
@@ -115,7 +140,7 @@ def _keep(path: Path, keep: Path, temporary: Path) -> None:
         os.rename(temporary, keep)
 
 
-def _write(handle: int, tables: Mapping[str, Mapping[str, Document]], mark: Mark) -> int:
+def _write(handle: int, tables: Mapping[str, Mapping[str, Document]], mark: Mark) -> None:
     size = checksum = 0
     for piece in _pieces(tables):
         write_all(handle, piece, size)
@@ -124,22 +149,21 @@ def _write(handle: int, tables: Mapping[str, Mapping[str, Document]], mark: Mark
         checksum = zlib.crc32(piece, checksum)
         size += len(piece)
     stored = {**vars(mark), "bytes": size, "crc32": checksum}
-    tail = (b"," if tables else b"") + b'"%s":{"1":%s}}' % (MARK.encode(), orjson.dumps(stored))
+    tail = b'"%s":{"1":%s}}' % (MARK.encode(), orjson.dumps(stored))
     write_all(handle, tail, size)
-    return size + len(tail)
 
 
 def _pieces(tables: Mapping[str, Mapping[str, Document]]) -> Iterator[bytes]:
-    """The tables as JSON, without the brace that closes them; one document at a time, to let other threads in."""
+    """The tables as JSON, a document a line; one at a time, to let other threads in."""
     piece = bytearray(b"{")
-    for number, (name, table) in enumerate(tables.items()):
-        piece += b"," if number else b""
-        piece += orjson.dumps(name) + b":{"
-        for place, (doc_id, document) in enumerate(table.items()):
-            piece += b"," if place else b""
-            piece += orjson.dumps(doc_id) + b":" + orjson.dumps(document)
+    for name, table in tables.items():
+        piece += orjson.dumps(name) + b":{\n"
+        between = b""
+        for doc_id, document in table.items():
+            piece += between + orjson.dumps(doc_id) + b":" + orjson.dumps(document)
+            between = b",\n"
             if len(piece) >= PIECE:
                 yield bytes(piece)
                 piece.clear()
-        piece += b"}"
-    yield bytes(piece)
+        piece += b"\n},\n"
+    yield bytes(piece if tables else piece + b"\n")

@@ -256,7 +256,8 @@ class Archive(ArchiveView):
                 events.sync()
             finally:
                 events.close()
-            self._snapshot_bytes = write_snapshot(self._path, tables, mark, self._folder / PREVIOUS)
+            write_snapshot(self._path, tables, mark, self._folder / PREVIOUS)
+            self._snapshot_bytes = self._path.stat().st_size
             for generation in journals(self._folder):
                 if generation < self._mark.generation:
                     journal_path(self._folder, generation).unlink()
@@ -305,7 +306,7 @@ class Archive(ArchiveView):
             self._journal = Journal(self._folder, generation, contents.sequence, end)
             self._events = EventLog(self._folder, generation)
             if not self._path.exists():
-                self._snapshot_bytes = write_snapshot(self._path, {}, self._mark, None)
+                write_snapshot(self._path, {}, self._mark, None)
         return lines
 
     def _begin_anew(self, contents: Contents) -> None:
@@ -315,7 +316,7 @@ class Archive(ArchiveView):
         self._journal = Journal(self._folder, generation, contents.sequence, 0)
         self._events = EventLog(self._folder, generation)
         self._mark = Mark(generation, contents.sequence, contents.sequence, self._seq)
-        self._snapshot_bytes = write_snapshot(self._path, contents.tables, self._mark, None)
+        write_snapshot(self._path, contents.tables, self._mark, None)
         (self._folder / PREVIOUS).unlink(missing_ok=True)
         for generation in old:
             journal_path(self._folder, generation).unlink()

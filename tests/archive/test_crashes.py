@@ -101,27 +101,26 @@ def test_a_disk_that_fails_at_any_call_loses_nothing_acknowledged(tmp_path: Path
         folder = tmp_path / str(number)
         folder.mkdir()
         with Recorder(folder, fail=(call, number, code)).watching() as recorder:
-            outcomes[attempt(folder / "archive.json", recorder, code)] += 1
+            outcomes[attempt(folder / "archive.json", recorder)] += 1
         if not recorder.failed:
             break
         for how, crash in enumerate(recorder.now):
             verify(crash, tmp_path / f"{number} after {how}")
     if code == errno.EIO:
         assert outcomes["read-only"] > 5
+        assert not outcomes["no space"]
     else:
         assert outcomes["no space"] + outcomes["went on"] > 5
+        assert not outcomes["read-only"]
 
 
-def attempt(path: Path, recorder: Recorder, code: int) -> str:
+def attempt(path: Path, recorder: Recorder) -> str:
     try:
         live(path, recorder)
-    except ReadOnlyArchive as error:
-        assert code == errno.EIO, error
+    except ReadOnlyArchive:
         return "read-only"
-    except NoSpace as error:
-        assert code == errno.ENOSPC, error
+    except NoSpace:
         return "no space"
-    except PoiseError as error:
-        assert "cannot open" in str(error)
+    except PoiseError:
         return "not opened"
     return "went on"

@@ -60,7 +60,7 @@ def test_a_full_disk_refuses_the_commit_keeps_everything_and_goes_on_when_there_
     path = tiny_disk / "archive.json"
     archive = Archive.open(path)
     number = 0
-    with pytest.raises(NoSpace, match="no space left to write .*journal: free some, nothing was lost"):
+    with pytest.raises(NoSpace, match=r"no space left to write .*journal: free some, nothing was lost"):
         while True:
             commit(archive, number)
             number += 1
@@ -98,7 +98,7 @@ def test_an_archive_opens_on_a_full_disk_and_begins_none_there(tiny_disk: Path) 
     again.close()
     (tiny_disk / "other").mkdir()
     (tiny_disk / "other" / "archive.lock").touch()
-    with pytest.raises(PoiseError, match="no space|cannot"):
+    with pytest.raises(PoiseError, match=r"no space|cannot"):
         commit(Archive.open(tiny_disk / "other" / "archive.json"), 1)
 
 
@@ -135,7 +135,8 @@ def test_a_failed_fsync_makes_the_archive_read_only_and_is_never_tried_again(
 
 def strace(tmp_path: Path, path: Path, inject: str) -> list[str]:
     """Run the writer with one of its calls made to fail, or with itself killed there; returns what it said."""
-    command = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", "trace=" + inject.partition(":")[0], "-e", f"inject={inject}"]
+    command = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e"]
+    command += ["trace=" + inject.partition(":")[0], "-e", f"inject={inject}"]
     done = subprocess.run(
         [*command, sys.executable, "-c", WRITER, path],
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)},

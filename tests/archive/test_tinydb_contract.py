@@ -1,4 +1,4 @@
-"""The archive's TinyDB is TinyDB: same answers as the stock one, and the private parts it builds on are as they were."""
+"""The archive's TinyDB answers as the stock one does, and the private parts it builds on are as they were."""
 
 import hashlib
 import inspect
