@@ -12,7 +12,7 @@ from engine.archive.folder import RunFolder
 from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from engine.process.control import send
-from engine.process.lock import live_holder, read_holder
+from engine.process.lock import heartbeat_age, live_holder, read_holder
 from engine.training.checkpoints import MANIFEST, facts
 from poise_tui.commands.finding import LEAST_FREE, Finding, size
 from poise_tui.commands.machine_findings import disk_kind
@@ -75,7 +75,8 @@ def engine(folder: RunFolder, status: str) -> Finding:
     except PoiseError as error:
         advice = f"look into {folder.engine_log}; `kill -9 {holder.identity.pid}`, then `poise resume {folder.id}`"
         return Finding("engine", "error", f"{holder} holds the lock, but {error}", advice)
-    return Finding("engine", "ok", f"{holder} runs it and answers")
+    beat = heartbeat_age(folder.lock) or 0.0
+    return Finding("engine", "ok", f"{holder} runs it and answers; its last heartbeat was {beat:.0f} s ago")
 
 
 def calls(folder: RunFolder, known_usd: float) -> Finding:

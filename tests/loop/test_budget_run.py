@@ -43,8 +43,8 @@ def resume(world: World, run: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def start(world: World, *arguments: str) -> tuple[RunFolder, Events]:
-    quick = profile(world.path, baseline_seeds="1")
+def start(world: World, *arguments: str, **changes: str) -> tuple[RunFolder, Events]:
+    quick = profile(world.path, baseline_seeds="1", **changes)
     world.start("--profile", str(quick), "--name", "r", "--workers", "1", *arguments)
     folder = world.folder("r")
     wait_for(folder.engine, "an engine holds the lock")
@@ -96,7 +96,9 @@ async def test_an_answer_that_came_just_before_the_engine_died_is_used_by_the_ne
     async with serving(GOOD, REFLECTION) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test-test-test-test")
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
-        folder, events = await asyncio.to_thread(start, world, "--candidates", "1", "--llm", "openai/test")
+        # The root trains for long enough that its reflection is not the first question.
+        arguments = ("--candidates", "1", "--llm", "openai/test")
+        folder, events = await asyncio.to_thread(start, world, *arguments, updates="60")
         await asyncio.to_thread(events.wait, "llm.call", purpose="propose")
         await asyncio.to_thread(kill, folder)
         assert not [e for e in events.update() if e.kind == "candidate.created" and e.node == "c001"], "not known yet"
