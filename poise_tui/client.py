@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import select
 import subprocess
 import sys
@@ -15,10 +16,17 @@ from typing import Any
 from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir, find_run
 from engine.errors import Exit, PoiseError
 from engine.process.control import send
+from engine.process.lock import heartbeat_age
 from engine.process.registry import live_engines
 
 READY_SECONDS = 30.0
 """An engine announces itself before its heavy imports, so this is ample."""
+
+
+SILENT_SECONDS = 5.0
+"""An engine touches its lock every second; one that has not for so long may hang."""
+ASK_SECONDS = 2.0
+"""Within which an engine answers unless it hangs."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,23 @@ class Connection:
             )
         if not engine.identity.here:
             raise PoiseError(f"{self.folder.id} is run by {engine}: steer it there", Exit.REFUSED)
-        return send(engine.socket, command, node=node, by="cli", **fields)
+        return send(engine.socket, command, node=node, by="cli", id=secrets.token_hex(8), **fields)
+
+    def silent_for(self) -> float | None:
+        """Seconds since the run's engine last showed that it works; None where it answers, or none is alive here.
+
+        Its heartbeat tells within seconds; only where that is old, for a clock may have been set, it is asked.
+        """
+        engine, age = self.folder.engine(), heartbeat_age(self.folder.lock)
+        if engine is None or age is None or age < SILENT_SECONDS:
+            return None
+        if engine.identity.here:
+            try:
+                send(engine.socket, "ping", timeout=ASK_SECONDS)
+                return None
+            except PoiseError:
+                return age
+        return age
 
 
 def start_engine(request: Mapping[str, Any]) -> EngineHandle:
@@ -110,6 +134,17 @@ def live_run(runs_dir: Path | None) -> Connection | None:
     engines = [e for e in live_engines() if runs_dir is None or e.folder.parent == here]
     engines.sort(key=lambda engine: engine.folder.parent != here)
     return Connection(RunFolder(engines[0].folder)) if engines else None
+
+
+def last_words(folder: RunFolder) -> str | None:
+    """What an engine that died said was the matter: the last line of its log that is meant for users."""
+    try:
+        with folder.engine_log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 16)))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((line.removeprefix("poise: ") for line in reversed(lines) if line.startswith("poise: ")), None)
 
 
 def _spawn(verb: str, request: Mapping[str, Any]) -> EngineHandle:

@@ -1,6 +1,7 @@
 """Following files that grow: events.jsonl, the dashboard's only feed, telemetry, metrics."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,23 @@ from typing import Any
 import orjson
 
 from engine.archive.files import open_regular
+
+ROTATED = re.compile(r"events-(\d{6,})\.jsonl")
+
+
+def events_path(folder: Path, generation: int) -> Path:
+    """The file of events that belongs to a generation of the journal; that of the first is `events.jsonl`."""
+    return folder / (f"events-{generation:06d}.jsonl" if generation else "events.jsonl")
+
+
+def event_files(folder: Path) -> list[int]:
+    """Generations whose events lie in a run's folder, in order. Only the last one still grows."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    later = sorted(int(match[1]) for name in names if (match := ROTATED.fullmatch(name)))
+    return [0, *later] if "events.jsonl" in names else later
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,11 @@ class LinesReader:
         self._cursor = 0
         self._inode = 0
         self._within_long_line = False
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands: it changes with every byte that is read."""
+        return self._inode, self._cursor
 
     def read(self, max_bytes: int | None = None) -> list[bytes]:
         """The lines since the last call, without their ends.
@@ -113,6 +136,16 @@ class JsonLinesReader:
         """How many complete lines could not be used."""
         return self._dropped + self._lines.dropped
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """See `LinesReader.place`."""
+        return self._lines.place
+
+    def go_on(self, path: Path) -> None:
+        """Read another file from its start, in the same order of numbers."""
+        self._dropped += self._lines.dropped
+        self._lines = LinesReader(path)
+
     def read(self, max_bytes: int | None = None) -> list[dict[str, Any]]:
         """The objects since the last call; see `LinesReader.read`."""
         found: list[dict[str, Any]] = []
@@ -133,9 +166,15 @@ class JsonLinesReader:
 
 
 class EventReader:
-    """The events of a run, each once and in order, however often the file is rebuilt."""
+    """The events of a run, each once and in order, however often a file is rebuilt or the next one begun."""
 
     def __init__(self, path: Path) -> None:
+        """
+        Args:
+            path: of `events.jsonl`; the files that follow it lie beside it.
+        """
+        self._folder = path.parent
+        self._generation = 0
         self._reader = JsonLinesReader(path, order="seq")
         self._dropped = 0
 
@@ -147,9 +186,20 @@ class EventReader:
     def read(self, max_bytes: int | None = None) -> list[Event]:
         """The events since the last call; see `LinesReader.read`."""
         events: list[Event] = []
-        for value in self._reader.read(max_bytes):
-            try:
-                events.append(Event.of(value))
-            except (KeyError, TypeError, ValueError):
-                self._dropped += 1
-        return events
+        while True:
+            # Asked before reading: a file that has a follower grows no more, so that its end is its end.
+            later = [generation for generation in event_files(self._folder) if generation > self._generation]
+            place = self._reader.place
+            for value in self._reader.read(max_bytes):
+                try:
+                    events.append(Event.of(value))
+                except (KeyError, TypeError, ValueError):
+                    self._dropped += 1
+            if self._reader.place != place:
+                if events and max_bytes is not None:
+                    return events
+            elif later:
+                self._generation = later[0]
+                self._reader.go_on(events_path(self._folder, later[0]))
+            else:
+                return events

@@ -23,10 +23,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         try:
-            with memoryview(data) as view:
-                written = 0
-                while written < len(view):
-                    written += os.write(handle, view[written:])
+            write_all(handle, data, 0)
             if durable:
                 os.fsync(handle)
         finally:
@@ -42,6 +39,14 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """`write_atomic` of one JSON value, indented for people; NaN and infinities become null."""
     write_atomic(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n", durable=durable)
+
+
+def write_all(handle: int, data: bytes, at: int) -> None:
+    """Write all of `data` at an offset, in as many calls as the kernel wants. Raises OSError."""
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.pwrite(handle, view[written:], at + written)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,31 +1,35 @@
-"""The archive: all candidates, all trials and the run itself, in one TinyDB file that is never half written.
+"""The archive: all candidates, all trials and the run itself. What `commit` returned for is on disk, whatever happens.
 
-A commit changes documents and records the events that tell of it in one replacement of `archive.json`;
-`events.jsonl` is a projection of those events. The events of a commit stay in the table `outbox` of the
-same file until the next commit, so that a crash between the two files loses nothing: opening the archive
-appends what is missing.
+A TinyDB in memory over three kinds of file (see docs/reliability.md): `archive.json` is a snapshot that a stock TinyDB
+opens; `archive.N.journal` holds a checksummed record of every commit since, documents and events together, and is the
+one source of truth; `events.jsonl` and its followers are the projection of its events that clients read.
 """
 
-import fcntl
-import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import orjson
-from tinydb import TinyDB, where
-from tinydb.storages import Storage
-from tinydb.table import Table
 
-from engine.archive.events import Event
-from engine.archive.files import write_atomic
+from engine.archive.database import Changes, Database, JournalStorage, JournalTable
+from engine.archive.event_log import EventLog, complete_outbox, last_told, mend, set_aside
+from engine.archive.events import Event, events_path
+from engine.archive.journal import NO_SPACE, Journal, NoSpace, ReadOnlyArchive, journal_path, journals
+from engine.archive.recovery import PREVIOUS, Contents, Damage, load, read_events, read_segment, require
+from engine.archive.snapshot import Document, Mark, write_snapshot
+from engine.archive.writer_lock import release_lock, take_lock
 from engine.errors import Exit, PoiseError
 
+__all__ = ["Archive", "ArchiveView", "Change", "Damage", "Document", "NoSpace", "ReadOnlyArchive", "read_archive"]
+
 TableName = Literal["candidates", "trials", "run"]
-Document = dict[str, Any]
+
+COMPACT_BYTES = 16 << 20
+"""A journal that has grown to this, and to the size of the snapshot, is folded into a new snapshot."""
 
 
 @dataclass(frozen=True)
@@ -40,62 +44,15 @@ class Change:
     fields: Mapping[str, Any]
 
 
-class AtomicStorage(Storage):
-    """The database in memory; each write replaces the file, so that no crash can halve it."""
-
-    def __init__(self, path: Path, writable: bool) -> None:
-        self._path = path
-        self._writable = writable
-        self._held = False
-        self._data = self._load()
-
-    def read(self) -> dict[str, dict[str, Any]] | None:
-        """All tables. TinyDB changes them in place, then calls `write`."""
-        return self._data
-
-    def write(self, data: dict[str, dict[str, Any]]) -> None:
-        """Keep all tables and, unless inside `one_write`, replace the file."""
-        if not self._writable:
-            raise PoiseError(f"{self._path} was opened for reading only", Exit.REFUSED)
-        self._data = data
-        if not self._held:
-            write_atomic(self._path, orjson.dumps(data))
-
-    @contextmanager
-    def one_write(self) -> Iterator[None]:
-        """All changes within reach the disk together, or (on any error) not at all."""
-        self._held = True
-        try:
-            yield
-            self._held = False
-            self.write(self._data or {})
-        except BaseException:
-            self._data = self._load()
-            raise
-        finally:
-            self._held = False
-
-    def _load(self) -> dict[str, dict[str, Any]] | None:
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise PoiseError(f"cannot read {self._path}: {error.strerror}") from None
-        try:
-            tables = orjson.loads(data)
-        except ValueError as error:
-            raise PoiseError(f"{self._path} is damaged ({error}): restore it from a copy") from None
-        if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
-            raise PoiseError(f"{self._path} is no archive: it holds no tables")
-        return tables
-
-
 class ArchiveView:
     """An archive as it was when it was read. Documents are copies: changing one changes nothing here."""
 
-    def __init__(self, storage: AtomicStorage) -> None:
-        self._database = TinyDB(storage=lambda: storage)
+    def __init__(self, storage: JournalStorage, damages: Sequence[Damage]) -> None:
+        self._storage = storage
+        self.database = Database(storage)
+        """The TinyDB itself, for queries."""
+        self.damages = tuple(damages)
+        """What was found damaged when the archive was opened; empty when all was well."""
 
     def candidate(self, id: str) -> Document:
         """One candidate. Raises PoiseError (3) if there is none of this id."""
@@ -103,7 +60,7 @@ class ArchiveView:
 
     def candidates(self) -> list[Document]:
         """All candidates, in the order of decisions."""
-        return [_copy(document) for document in self._table("candidates")]
+        return [_copy(document) for document in self._table("candidates").values()]
 
     def trial(self, id: str) -> Document:
         """One trial. Raises PoiseError (3) if there is none of this id."""
@@ -111,53 +68,77 @@ class ArchiveView:
 
     def trials(self, candidate: str | None = None) -> list[Document]:
         """All trials, or those of one candidate, in the order they were created."""
-        trials = iter(self._table("trials"))
-        return [
-            _copy(document) for document in trials if candidate is None or document["candidate"] == candidate
-        ]
+        trials = self._table("trials").values()
+        return [_copy(trial) for trial in trials if candidate is None or trial["candidate"] == candidate]
 
     def run(self) -> Document:
         """The run's document. Raises PoiseError (3) while there is none."""
-        for document in self._table("run"):
+        for document in self._table("run").values():
             return _copy(document)
         raise PoiseError("the archive holds no run yet", Exit.NOT_FOUND)
 
     def _one(self, table: TableName, id: str) -> Document:
-        document = self._table(table).get(where("id") == id)
-        if not isinstance(document, dict):
+        doc_id = self._doc_id(table, id)
+        if doc_id is None:
             raise PoiseError(f"no {id!r} among the {table}", Exit.NOT_FOUND)
-        return _copy(document)
+        return _copy(self._table(table)[doc_id])
 
-    def _table(self, name: str) -> Table:
-        # No query cache: it would outlive a rolled-back commit.
-        return self._database.table(name, cache_size=0)
+    def _doc_id(self, table: str, id: str) -> str | None:
+        doc_id = self._storage.ids.get(table, {}).get(id)
+        return doc_id if doc_id is not None and self._table(table).get(doc_id, {}).get("id") == id else None
+
+    def _table(self, name: str) -> Mapping[str, Document]:
+        return self._storage.tables.get(name, {})
 
 
 class Archive(ArchiveView):
     """The engine's archive: the only one that writes. Not for use from several threads."""
 
-    def __init__(self, storage: AtomicStorage, events: "EventLog") -> None:
-        super().__init__(storage)
-        self._storage = storage
-        self._events = events
-        outbox = [Event.of(document) for document in self._table("outbox")]
-        self._unwritten = [event for event in outbox if event.seq > events.last]
-        self._seq = max([events.last, *(event.seq for event in outbox)])
-        self._project([])
+    def __init__(self, path: Path, contents: Contents, lock: int, compact_bytes: int) -> None:
+        super().__init__(JournalStorage(contents.tables, self._store), contents.damages)
+        self._path = path
+        self._folder = path.parent
+        self._lock = lock
+        self._compact_bytes = compact_bytes
+        self._snapshot_bytes = contents.size
+        self._mark = contents.mark
+        self._thread: threading.Thread | None = None
+        self._postponed_until = 0
+        self._unwritten = b""
+        self._open = True
+        self._journal: Journal
+        self._events: EventLog
+        found = self._repair(contents)
+        with suppress(NoSpace):
+            self.append_events([Event("log", None, {"level": "error", "message": line}) for line in found])
 
     @classmethod
-    def open(cls, path: Path) -> "Archive":
-        """Open (or begin) the archive in a run's folder; its events lie in `events.jsonl` beside it.
+    def open(cls, path: Path, *, compact_bytes: int = COMPACT_BYTES) -> "Archive":
+        """Open (or begin) the archive in a run's folder, and mend what a crash or the disk did to it.
+
+        What was found is in `damages`, and told as `log` events.
+
+        Args:
+            path: of `archive.json`; journal and events lie beside it.
+            compact_bytes: size of the journal from which on it is folded into a new snapshot.
 
         Raises:
-            PoiseError: refused (4) if another process has it open for writing; 1 if a file is damaged.
+            PoiseError: refused (4) if another process has it open for writing; 1 if its snapshot is lost.
+            NoSpace: there is no room to mend or begin it; nothing was changed.
         """
-        events = EventLog(path.with_name("events.jsonl"))
+        lock = take_lock(path.with_name("archive.lock"))
         try:
-            return cls(AtomicStorage(path, writable=True), events)
-        except BaseException:
-            events.close()
+            return cls(path, load(path), lock, compact_bytes)
+        except BaseException as error:
+            release_lock(lock)
+            if isinstance(error, OSError):
+                _explain(error, path)
             raise
+
+    @property
+    def failed(self) -> str | None:
+        """Why the archive became read-only; None while it is well."""
+        return self._journal.failed
 
     def commit(self, changes: Sequence[Change], events: Sequence[Event]) -> list[Event]:
         """Change documents and record the events that tell of it, all or nothing.
@@ -166,119 +147,218 @@ class Archive(ArchiveView):
             the events with their numbers and time, when changes and events are on disk.
 
         Raises:
-            OSError, TypeError: nothing was changed (no space; a value that is no JSON).
+            NoSpace: nothing was changed; the same commit works when there is space.
+            ReadOnlyArchive: the disk has failed; nothing more is acknowledged.
+            TypeError: nothing was changed (a value that is no JSON).
         """
-        numbered = self._number(events)
-        pending = [*self._unwritten, *numbered]
-        with self._storage.one_write():
-            for change in changes:
-                document = _copy({**change.fields, "id": change.id})
-                self._table(change.table).upsert(document, where("id") == change.id)
-            if pending:
-                outbox = self._table("outbox")
-                outbox.truncate()
-                outbox.insert_multiple(orjson.loads(event.line()) for event in pending)
+        now = time.time()
+        numbered = [replace(event, seq=self._seq + i, time=now) for i, event in enumerate(events, start=1)]
+        if not numbered and not changes:
+            return []
+        lines = [event.line() for event in numbered]
+        stored = orjson.dumps(self._documents(changes))
+        self._store(stored, lines)
+        self._storage.apply(orjson.loads(stored))
+        for change in changes:
+            self.database.table(change.table).clear_cache()
         self._seq += len(numbered)
-        self._unwritten = pending
-        self._project([])
+        self._project(b"".join(lines))
         return numbered
 
     def append_events(self, events: Sequence[Event]) -> list[Event]:
-        """Record events that change no document (trial.metrics, log); a crash at this moment may lose them.
+        """Record events that change no document (trial.metrics, log); a commit like any other."""
+        return self.commit([], events)
+
+    def compact(self) -> None:
+        """Fold the journal into a new snapshot now, and wait for it."""
+        self._join()
+        self._postponed_until = 0
+        self._roll()
+        self._join()
+
+    def close(self) -> None:
+        """Bring the snapshot up to date, for others to read, and give all files back."""
+        if not self._open:
+            return
+        self._open = False
+        self._join()
+        try:
+            if self.failed is None and self._journal.sequence > self._mark.record:
+                mark = replace(self._mark, record=self._journal.sequence, event=self._seq)
+                write_snapshot(self._path, self._storage.tables, mark, None)
+        except OSError:
+            pass  # the journal has it all
+        finally:
+            self._journal.close()
+            self._events.close()
+            release_lock(self._lock)
+
+    def _documents(self, changes: Sequence[Change]) -> Changes:
+        """The whole new documents."""
+        tables: dict[str, dict[str, Document | None]] = {}
+        begun: dict[tuple[str, str], str] = {}
+        for change in changes:
+            table = tables.setdefault(change.table, {})
+            doc_id = self._doc_id(change.table, change.id) or begun.get((change.table, change.id))
+            if doc_id is None:
+                handler = self.database.table(change.table)
+                assert isinstance(handler, JournalTable)
+                doc_id = begun[change.table, change.id] = handler.new_id()
+            before = table.get(doc_id) or self._table(change.table).get(doc_id, {})
+            table[doc_id] = {**before, **change.fields, "id": change.id}
+        return dict(tables)
+
+    def _store(self, tables: bytes, lines: Sequence[bytes] = ()) -> None:
+        """One record: changed documents as JSON, and their events. It is on disk when this returns."""
+        limit = max(self._compact_bytes, self._snapshot_bytes)
+        if self._journal.end >= max(limit, self._postponed_until):
+            self._roll()
+        self._journal.append(b'{"tables":%s,"events":[%s]}' % (tables, b",".join(lines)))
+
+    def _project(self, lines: bytes) -> None:
+        """Append to the file of events. What finds no room now is tried again with the next commit."""
+        self._unwritten += lines
+        if self._unwritten and self._events.append(self._unwritten):
+            self._unwritten = b""
+
+    def _roll(self) -> None:
+        """Go on in a new journal, and fold everything before it into a snapshot, in the background."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._project(b"")
+        self._journal.check()
+        if self._unwritten:
+            return
+        sequence, generation = self._journal.sequence, self._journal.generation + 1
+        try:
+            journal = Journal(self._folder, generation, sequence, 0)
+            try:
+                events = EventLog(self._folder, generation)
+            except BaseException:
+                journal.close()
+                journal.path.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            self._not_compacted(error)
+            return
+        self._journal.close()
+        before, self._journal, self._events = self._events, journal, events
+        # Documents are never changed in place, so that their tables are all there is to copy.
+        tables = {name: dict(table) for name, table in self._storage.tables.items()}
+        mark = Mark(generation, sequence, sequence, self._seq)
+        self._thread = threading.Thread(target=self._compact, args=(before, tables, mark), name="compaction")
+        self._thread.start()
+
+    def _compact(self, events: EventLog, tables: Mapping[str, Mapping[str, Document]], mark: Mark) -> None:
+        """In a thread of its own: the new snapshot, then away with journals that even the old one does not need."""
+        try:
+            try:
+                events.sync()
+            finally:
+                events.close()
+            write_snapshot(self._path, tables, mark, self._folder / PREVIOUS)
+            self._snapshot_bytes = self._path.stat().st_size
+            for generation in journals(self._folder):
+                if generation < self._mark.generation:
+                    journal_path(self._folder, generation).unlink()
+            self._mark = mark
+        except OSError as error:
+            self._not_compacted(error)
+
+    def _not_compacted(self, error: OSError) -> None:
+        """Journals do without a snapshot: try again later. But a disk that fails is final."""
+        if error.errno in NO_SPACE:
+            self._postponed_until = self._journal.end + self._compact_bytes // 4
+        else:
+            self._journal.failed = f"snapshot: {error.strerror}"
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    def _repair(self, contents: Contents) -> list[str]:
+        """Make the files agree with what is good, keeping aside whatever is taken away.
 
         Returns:
-            the events with their numbers and time.
+            what was wrong, a line each.
         """
-        numbered = self._number(events)
-        self._seq += len(numbered)
-        self._project(numbered)
-        return numbered
+        for name in (f".{self._path.name}.*", ".events*.jsonl.*"):
+            for leftover in self._folder.glob(name):
+                leftover.unlink()
+        lines = [damage.what + self._set_aside(damage) for damage in contents.damages]
+        if contents.outbox is not None:
+            complete_outbox(self._folder, contents.outbox)
+        self._seq = max(contents.event, last_told(self._folder))
+        for generation in journals(self._folder):
+            if generation < contents.mark.generation and not (at := events_path(self._folder, generation)).exists():
+                old = read_events(read_segment(journal_path(self._folder, generation), generation, None))
+                mend(at, old)
+        for segment in contents.segments:
+            mended = mend(events_path(self._folder, segment.generation), segment.lines)
+            if mended is not None:
+                lines.append(mended.what)
+                self._seq = max(self._seq, mended.last)
+        if contents.outbox is not None or any(not damage.tail for damage in contents.damages):
+            self._begin_anew(contents)
+        else:
+            generation = contents.segments[-1].generation if contents.segments else contents.mark.generation
+            end = contents.segments[-1].scan.end if contents.segments else 0
+            self._journal = Journal(self._folder, generation, contents.sequence, end)
+            self._events = EventLog(self._folder, generation)
+            if not self._path.exists():
+                write_snapshot(self._path, {}, self._mark, None)
+        return lines
 
-    def close(self) -> None:
-        """Give both files back."""
-        self._events.close()
+    def _begin_anew(self, contents: Contents) -> None:
+        """After damage, or from the former format: a new snapshot of what is good, and a new journal."""
+        old = journals(self._folder)
+        generation = max([contents.mark.generation, *old]) + 1
+        self._journal = Journal(self._folder, generation, contents.sequence, 0)
+        self._events = EventLog(self._folder, generation)
+        self._mark = Mark(generation, contents.sequence, contents.sequence, self._seq)
+        write_snapshot(self._path, contents.tables, self._mark, None)
+        (self._folder / PREVIOUS).unlink(missing_ok=True)
+        for generation in old:
+            journal_path(self._folder, generation).unlink()
 
-    def _number(self, events: Sequence[Event]) -> list[Event]:
-        now = time.time()
-        return [replace(event, seq=self._seq + i, time=now) for i, event in enumerate(events, start=1)]
-
-    def _project(self, more: list[Event]) -> None:
-        """Append what events.jsonl lacks. What cannot be written now (no space) is tried again next time."""
-        self._unwritten += more
-        if self._unwritten and self._events.append(self._unwritten):
-            self._unwritten = []
-
-
-class EventLog:
-    """events.jsonl, open for appending; its lock makes an archive's writer the only one."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the log and cut a torn last line.
-
-        Raises:
-            PoiseError: refused (4) if another process has it open; 1 if its last line is no event.
-        """
+    def _set_aside(self, damage: Damage) -> str:
+        """Keep what recovery takes away. A crash leaves it again only if it happens once more."""
         try:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise PoiseError(f"cannot write {path}: {error.strerror}", Exit.REFUSED) from None
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.last, self._end = self._recover()
-        except BlockingIOError:
-            os.close(self._handle)
-            raise PoiseError(f"{path.parent} is being written by another process", Exit.REFUSED) from None
-        except (ValueError, KeyError, TypeError):
-            os.close(self._handle)
-            raise PoiseError(f"{path} is damaged: its last line is no event") from None
-
-    def append(self, events: Sequence[Event]) -> bool:
-        """Write events to disk. False if that failed; then the log is as it was."""
-        data = b"".join(event.line() for event in events)
-        try:
-            written = 0
-            while written < len(data):
-                written += os.pwrite(self._handle, data[written:], self._end + written)
-            os.fdatasync(self._handle)
-        except OSError:
-            os.ftruncate(self._handle, self._end)
-            return False
-        self._end += len(data)
-        self.last = events[-1].seq
-        return True
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._handle)
-
-    def _recover(self) -> tuple[int, int]:
-        """The last event's number and where it ends, reading no more of the file than its last line."""
-        size = os.fstat(self._handle).st_size
-        tail = b""
-        start = size
-        while start > 0 and tail.count(b"\n") < 2:
-            step = min(1 << 16, start)
-            start -= step
-            tail = os.pread(self._handle, step, start) + tail
-        end = start + tail.rfind(b"\n") + 1
-        if end < size:
-            os.ftruncate(self._handle, end)
-        lines = tail[: end - start].splitlines()
-        return (int(orjson.loads(lines[-1])["seq"]) if lines else 0), end
+            data = damage.path.read_bytes()
+        except FileNotFoundError:
+            return ""
+        if damage.tail:
+            data = data[damage.start : damage.end]
+        if not data.strip(b"\0"):
+            return f"; cut: {damage.end - damage.start} zero bytes"
+        return f"; as it was: {set_aside(damage.path, data, 'damaged').name}"
 
 
 def read_archive(path: Path) -> ArchiveView:
     """Read an archive without disturbing the engine that writes it.
 
     Raises:
-        PoiseError: no such archive (3), or it is damaged (1).
+        PoiseError: no such archive (3), or its snapshot is lost (1).
     """
-    if not path.exists():
-        raise PoiseError(f"no archive at {path}", Exit.NOT_FOUND)
-    return ArchiveView(AtomicStorage(path, writable=False))
+    require(path)
+    contents = load(path)
+    # To a reader, an unfinished end is a commit that is being written.
+    return ArchiveView(
+        JournalStorage(contents.tables, lambda stored: _refuse(path)), [d for d in contents.damages if not d.tail]
+    )
+
+
+def _refuse(path: Path) -> NoReturn:
+    raise PoiseError(f"{path} was opened for reading only", Exit.REFUSED)
+
+
+def _explain(error: OSError, path: Path) -> NoReturn:
+    if error.errno in NO_SPACE:
+        raise NoSpace(path) from error
+    raise PoiseError(f"cannot open {path} for writing: {error.strerror}", Exit.REFUSED) from error
 
 
 def _copy(document: Mapping[str, Any]) -> Document:
-    """A deep copy through JSON, which is quicker than `deepcopy` and refuses what could not be stored."""
+    """A deep copy through JSON, which is quicker than `deepcopy`."""
     copy: Document = orjson.loads(orjson.dumps(document))
     return copy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from engine.archive.events import Event
-from engine.archive.store import Archive, Change, Document
+from engine.archive.store import Archive, Change, Document, NoSpace, ReadOnlyArchive
 
 SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
 """Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
@@ -33,7 +35,7 @@ def slot_of(candidate: str) -> int:
 
 
 class Book:
-    """Documents by id, kept equal to the archive.
+    """Documents by id, kept equal to the archive; what finds no space on the disk waits here until there is some.
 
     Args:
         archive: the run's archive, open for writing.
@@ -41,6 +43,9 @@ class Book:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        self._backlog: deque[tuple[list[Change], list[Event]]] = deque()
+        self.broken: ReadOnlyArchive | None = None
+        """Why nothing can be written any more."""
         self.candidates: dict[str, Document] = {d["id"]: d for d in archive.candidates()}
         self.trials: dict[str, Document] = {d["id"]: d for d in archive.trials()}
         self.run: Document = {}
@@ -48,7 +53,7 @@ class Book:
     def open_run(self, fields: Document) -> None:
         """Begin a run: its document and the event `run.created`."""
         self.run = fields
-        self._archive.commit([Change("run", fields["id"], fields)], [Event("run.created", None, fields)])
+        self._write([Change("run", fields["id"], fields)], [Event("run.created", None, fields)])
 
     def reopen_run(self) -> None:
         """Take up a run that is in the archive."""
@@ -63,19 +68,33 @@ class Book:
         """Change other fields of the run's document."""
         self._run(fields, [Event("run.updated", None, fields)])
 
-    def spend(self, *, wall_seconds: float | None = None, gpu_seconds: float = 0.0, llm_usd: float = 0.0) -> None:
-        """Add to what the run has spent; `wall_seconds` is the new total."""
-        spent = dict(self.run["spent"])
-        spent["gpu_seconds"] += gpu_seconds
-        spent["llm_usd"] += llm_usd
+    def spend(
+        self,
+        *,
+        wall_seconds: float | None = None,
+        llm_usd: float | None = None,
+        reserved: dict[str, Any] | None = None,
+    ) -> None:
+        """Write down what the run has spent: new totals; GPU seconds are those of its trials.
+
+        Args:
+            wall_seconds: that engines worked on it; this settles what was set aside for them before.
+            llm_usd: that language models cost.
+            reserved: what is set aside from now on, see `engine.loop.budget.write_down`.
+        """
+        gpu_seconds = round(sum(t["cost"]["gpu_seconds"] for t in self.trials.values()), 3)
+        fields: Document = {"spent": {**self.run["spent"], "gpu_seconds": gpu_seconds}}
+        if llm_usd is not None:
+            fields["spent"]["llm_usd"] = llm_usd
         if wall_seconds is not None:
-            spent["wall_seconds"] = wall_seconds
-        self.set_run(spent=spent)
+            fields["spent"]["wall_seconds"] = wall_seconds
+            fields["reserved"] = reserved
+        self.set_run(**fields)
 
     def create_candidate(self, document: Document) -> None:
         """A new candidate, with its event."""
         self.candidates[document["id"]] = document
-        self._archive.commit(
+        self._write(
             [Change("candidates", document["id"], document)],
             [Event("candidate.created", document["id"], document)],
         )
@@ -99,7 +118,7 @@ class Book:
         """
         self.trials[document["id"]] = document
         data = {**document, "steps": steps}
-        self._archive.commit(
+        self._write(
             [Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)]
         )
 
@@ -107,17 +126,17 @@ class Book:
         """Change fields of a trial."""
         self.trials[trial].update(fields)
         event = Event("trial.updated", self.trials[trial]["candidate"], {"trial": trial, **fields})
-        self._archive.commit([Change("trials", trial, fields)], [event])
+        self._write([Change("trials", trial, fields)], [event])
 
     def metrics(self, trial: str, points: Sequence[dict[str, Any]]) -> None:
         """Validated metrics of a running trial: an event, no document."""
         if points:
             candidate = self.trials[trial]["candidate"]
-            self._archive.append_events([Event("trial.metrics", candidate, {"trial": trial, "points": list(points)})])
+            self._write([], [Event("trial.metrics", candidate, {"trial": trial, "points": list(points)})])
 
     def tell(self, kind: str, node: str | None, data: dict[str, Any]) -> None:
         """An event that changes no document: decision, steering, llm.call."""
-        self._archive.append_events([Event(kind, node, data)])
+        self._write([], [Event(kind, node, data)])
 
     def log(self, message: str, level: str = "info", node: str | None = None) -> None:
         """A line for the log pane."""
@@ -144,10 +163,47 @@ class Book:
         """Slots whose result will not change by itself."""
         return {slot_of(c["id"]) for c in self.candidates.values() if c["status"] in SETTLED or self.is_held(c)}
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait for space on the disk."""
+        return len(self._backlog)
+
+    def flush(self) -> bool:
+        """Write what waits, in order. False while there is no space.
+
+        Raises:
+            ReadOnlyArchive: the disk has failed.
+        """
+        if self.broken is not None:
+            raise self.broken
+        while self._backlog:
+            if not self._written(*self._backlog[0]):
+                return False
+            self._backlog.popleft()
+        return True
+
+    def _write(self, changes: list[Change], events: list[Event]) -> None:
+        if self._backlog or not self._written(changes, events):
+            # A copy: documents change while it waits.
+            self._backlog.append(copy.deepcopy((changes, events)))
+
+    def _written(self, changes: list[Change], events: list[Event]) -> bool:
+        try:
+            if changes:
+                self._archive.commit(changes, events)
+            else:
+                self._archive.append_events(events)
+        except NoSpace:
+            return False
+        except ReadOnlyArchive as error:
+            self.broken = error
+            raise
+        return True
+
     def _run(self, fields: Document, events: list[Event]) -> None:
         self.run.update(fields)
-        self._archive.commit([Change("run", self.run["id"], fields)], events)
+        self._write([Change("run", self.run["id"], fields)], events)
 
     def _candidate(self, candidate: str, fields: Document, event: Event) -> None:
         self.candidates[candidate].update(fields)
-        self._archive.commit([Change("candidates", candidate, fields)], [event])
+        self._write([Change("candidates", candidate, fields)], [event])

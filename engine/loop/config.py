@@ -37,7 +37,7 @@ class RunConfig:
         candidates: nodes besides the root.
         workers: trainings side by side.
         root: an algorithm file that stands in the place of GRPO, or "".
-        hours, usd: budgets; 0 means none.
+        hours, usd, gpu_hours: budgets; 0 means none.
     """
 
     id: str
@@ -52,6 +52,7 @@ class RunConfig:
     hours: float
     usd: float
     profile: dict[str, Any]
+    gpu_hours: float = 0.0
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -77,6 +78,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         hours=float(request.get("hours") or 0.0),
         usd=float(request.get("usd") or 0.0),
         profile=profile,
+        gpu_hours=_gpu_hours(request.get("gpu_hours")),
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -105,6 +107,12 @@ def write_config(folder: RunFolder, config: RunConfig) -> None:
     write_atomic(folder.config, tomli_w.dumps(asdict(config)).encode())
 
 
+def budget_of(config: RunConfig) -> dict[str, Any]:
+    """The budget of a new run's document: None for no limit."""
+    limits = {name: getattr(config, name) or None for name in ("hours", "gpu_hours", "usd")}
+    return {"candidates": config.candidates, **limits}
+
+
 def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
     """What a job of this kind may use, see `engine.process.limits.Limits`; address space is unlimited on a GPU."""
     limits = profile["limits"]
@@ -117,7 +125,7 @@ def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def extend(book: Book, config: RunConfig, candidates: int) -> None:
-    """Let a run go on to `candidates` nodes besides the root, however many hours it has taken.
+    """Let a run go on to `candidates` nodes besides the root, however many hours it has taken; money stays limited.
 
     Raises:
         PoiseError: it has that many already.
@@ -125,7 +133,7 @@ def extend(book: Book, config: RunConfig, candidates: int) -> None:
     have = len(book.candidates) - 1
     if candidates <= have:
         raise PoiseError(f"run {config.id} has {have} candidates: give --candidates more than that", Exit.USAGE)
-    book.set_run(budget={**book.run["budget"], "candidates": candidates, "hours": None})
+    book.set_run(budget={**book.run["budget"], "candidates": candidates, "hours": None, "gpu_hours": None})
 
 
 def _fresh_id(profile: str, now: float) -> str:
@@ -137,6 +145,15 @@ def _positive(name: str, value: Any, default: int) -> int:
     if number < 1:
         raise PoiseError(f"{name} is {number}: give a whole number of at least 1", Exit.USAGE)
     return number
+
+
+def _gpu_hours(hours: float | None) -> float:
+    if hours and not gpu_names():
+        raise PoiseError(
+            f"--gpu-hours {hours:g}: this machine has no NVIDIA GPU, so none would ever be counted; use --hours",
+            Exit.USAGE,
+        )
+    return float(hours or 0.0)
 
 
 def _root_file(path: str | None) -> str:

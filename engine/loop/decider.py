@@ -146,8 +146,8 @@ class Decider:
         path = self.folder.candidate(candidate).reflection
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, reflection.text.encode())
-        self._charge(candidate, reflection.usd)
-        self.book.update(candidate, reflection=reflection.text)
+        cost = {**self.book.candidates[candidate]["cost"], "llm_usd": self._llm_usd(candidate)}
+        self.book.update(candidate, reflection=reflection.text, cost=cost)
 
     def derive(self, candidate: str) -> None:
         """Take a candidate's figures from its trials: Overall is the mean over its scored trainings."""
@@ -215,7 +215,7 @@ class Decider:
             node, made.name, selection, made.code, made.hypothesis, mechanisms, "queued", made.provenance
         )
         document["verification"] = report | ({"twin": twin.document()} if twin else {})
-        document["cost"]["llm_usd"] = made.usd
+        document["cost"]["llm_usd"] = self._llm_usd(node)
         if twin is not None and twin.duplicate:
             document |= {"status": "duplicate", "cause": twin.sentence, "finished": time.time()}
         self.book.create_candidate(document)
@@ -227,7 +227,7 @@ class Decider:
         unfit = bool(report) and (not report["passed"] or "is inert" in made.cause)
         document |= {"status": "infeasible" if unfit else "failed", "finished": time.time()}
         document |= {"cause": made.cause, "verification": report or None}
-        document["cost"]["llm_usd"] = made.usd
+        document["cost"]["llm_usd"] = self._llm_usd(node)
         self.book.create_candidate(document)
 
     def _reports(self, node: str) -> dict[str, dict[str, Any]]:
@@ -284,15 +284,14 @@ class Decider:
         write_atomic(place.algorithm, code.encode())
         write_json(place.proposal, proposal)
 
-    def _on_call(self, call: dict[str, Any]) -> None:
+    def _on_call(self, call: dict[str, Any], spent_usd: float) -> None:
         self.book.tell("llm.call", None, call)
         if call["usd"]:
-            self.book.spend(llm_usd=call["usd"])
+            self.book.spend(llm_usd=spent_usd)
 
-    def _charge(self, candidate: str, usd: float) -> None:
-        if usd:
-            cost = self.book.candidates[candidate]["cost"]
-            self.book.update(candidate, cost={**cost, "llm_usd": cost["llm_usd"] + usd})
+    def _llm_usd(self, node: str) -> float:
+        """What a candidate's calls have cost, by the ledger: failed ones and those of engines that died included."""
+        return self.ledger.spent_on(decision_seed(self.config.seed, slot_of(node)))
 
 
 def setting_of(profile: dict[str, Any]) -> str:

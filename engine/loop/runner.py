@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine.archive.files import write_json
+from engine.archive.events import EventReader
+from engine.archive.files import read_limited, write_json
 from engine.archive.folder import RunFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import PoiseError
@@ -15,7 +21,9 @@ from engine.loop.book import Book
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.machine import gpu_names
 from engine.loop.seeds import score_seed
-from engine.process.executor import Executor, Result
+from engine.loop.supervise import STEP_SECONDS, no_space
+from engine.process.executor import Executor, Result, read_result
+from engine.training.checkpoints import furthest
 
 TAIL_SECONDS = 0.5
 """How often a running trial's metrics are read; each reading is at most one event."""
@@ -42,7 +50,7 @@ class TrialRunner:
         self._running: dict[str, str] = {}
         """Trials whose training runs or starts, and the control word left for them."""
         self._started: set[str] = set()
-        self._told: dict[str, int] = {}
+        self._told = steps_told(folder.events, book.trials)
         """The last step whose metrics were told, by trial: a resumed training writes some again."""
 
     async def train(self, trial_id: str, worker: int) -> Result:
@@ -57,7 +65,15 @@ class TrialRunner:
         tail = asyncio.create_task(self._tail(trial_id))
         try:
             result = await self.executor.run(
-                self._job(trial, "train", worker, resume=place.checkpoints.is_dir(), off=trial["off"]),
+                self._job(
+                    trial,
+                    "train",
+                    worker,
+                    resume=True,
+                    off=trial["off"],
+                    micro_batches=trial.get("micro_batches", 1),
+                    progress=place.metrics.name,
+                ),
                 on_start=lambda pid: self._on_start(trial_id),
             )
         finally:
@@ -69,8 +85,25 @@ class TrialRunner:
         self._charge(trial, "train_seconds", result["wall_seconds"])
         return result
 
+    def reached(self, trial_id: str) -> int:
+        """The update of the trial's newest checkpoint; 0 if there is none."""
+        return furthest(self.folder.trial(trial_id).checkpoints)
+
+    def start_anew(self, trial_id: str) -> None:
+        """Remove a trial's checkpoints: its next training begins at its beginning."""
+        _remove(self.folder.trial(trial_id).checkpoints)
+
+    def forget_scores(self, trial_id: str) -> None:
+        """Before a training counts as done: remove what its process may have planted in the place of scores."""
+        place = self.folder.trial(trial_id)
+        _remove(place.scores)
+        _remove(place.path / "score")
+
     async def score(self, trial_id: str, worker: int) -> Result:
-        """Score the trial's adapter on the development split; its outcomes go to scores.json."""
+        """Score the trial's adapter on the development split; its outcomes go to scores.json.
+
+        Scores of this very adapter, seed and protocol that are on the disk complete are taken over.
+        """
         trial = self.book.trials[trial_id]
         place = self.folder.trial(trial_id)
         # The scorer writes into a folder of its own: candidate code has written in the trial's.
@@ -80,13 +113,25 @@ class TrialRunner:
             worker,
             folder=place.path / "score",
             adapter=str(place.adapter),
+            adapter_sha256=await asyncio.to_thread(folder_sha256, place.adapter),
+            protocol=trial["protocol"],
             split=SPLIT,
             score_seed=score_seed(self.config.seed, SPLIT, trial["rung"]),
         )
-        result = await self.executor.run(job)
-        self._charge(trial, "score_seconds", result["wall_seconds"])
+        result = taken_over(job)
+        if result is None:
+            result = await self.executor.run(job)
+            self._charge(trial, "score_seconds", result["wall_seconds"])
+        if result["status"] == "done" and (problem := unusable(result["data"])) is not None:
+            return {**result, "status": "failed", "cause": problem}
         if result["status"] == "done":
-            write_json(place.scores, {"seed": trial["seed"], "protocol": trial["protocol"], **result["data"]})
+            try:
+                write_json(place.scores, {"seed": trial["seed"], "protocol": trial["protocol"], **result["data"]})
+            except OSError as error:
+                if not no_space(error):
+                    raise
+                # The result stays where it is: the next attempt takes it over.
+                return {**result, "status": "failed", "cause": "no space left on the disk", "reason": "disk"}
         return result
 
     def control(self, trial_id: str, word: str) -> None:
@@ -94,7 +139,14 @@ class TrialRunner:
         if trial_id in self._running:
             self._running[trial_id] = word
             if trial_id in self._started:
-                self.executor.control(trial_id, word)
+                self._ask(trial_id, word)
+
+    def _ask(self, trial_id: str, word: str) -> None:
+        try:
+            self.executor.control(trial_id, word)
+        except PoiseError:  # no space for the word: its last checkpoint must do
+            with suppress(PoiseError):
+                self.executor.kill(trial_id, f"{word}: it could not be asked to")
 
     def kill(self, trial_id: str, cause: str) -> None:
         """End whatever runs for a trial now, or as soon as it has started."""
@@ -109,7 +161,7 @@ class TrialRunner:
         if word == KILL:
             self.executor.kill(trial_id, "ended before it began")
         elif word:
-            self.executor.control(trial_id, word)
+            self._ask(trial_id, word)
 
     async def _tail(self, trial_id: str) -> None:
         tail = MetricsTail(self.folder.trial(trial_id).metrics, after=self._told.get(trial_id, -1))
@@ -129,6 +181,9 @@ class TrialRunner:
     def _job(
         self, trial: dict[str, Any], kind: str, worker: int, folder: Path | None = None, **more: Any
     ) -> dict[str, Any]:
+        limits = job_limits(self.config.profile, kind)
+        if kind == "train":
+            limits["step_seconds"] = self.config.profile["limits"].get("step_seconds", STEP_SECONDS)
         return {
             "id": trial["id"],
             "kind": kind,
@@ -137,7 +192,7 @@ class TrialRunner:
             "profile": self.config.profile,
             "seed": trial["seed"],
             "gpu": worker % len(gpu_names()) if gpu_names() else None,
-            "limits": job_limits(self.config.profile, kind),
+            "limits": limits,
             **more,
         }
 
@@ -147,3 +202,55 @@ class TrialRunner:
         gpu = seconds if gpu_names() else 0.0
         cost["gpu_seconds"] = round(cost["gpu_seconds"] + gpu, 3)
         self.book.update_trial(trial["id"], cost=cost)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, whatever a candidate's process has put there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def taken_over(job: Mapping[str, Any]) -> Result | None:
+    """The result of exactly this scoring, if an engine that died had got it; no candidate's code writes there."""
+    folder = Path(job["folder"])
+    try:
+        asked = json.loads(read_limited(folder / "job.json", 1 << 20))
+    except (OSError, ValueError):
+        return None
+    if any(asked.get(key) != value for key, value in job.items() if key not in ("gpu", "limits")):
+        return None
+    status, cause, data, reason = read_result(folder, "score.log", 0)
+    if status != "done":
+        return None
+    return {"id": job["id"], "status": status, "cause": cause, "reason": reason, "wall_seconds": 0.0, "data": data}
+
+
+def unusable(data: Mapping[str, Any]) -> str | None:
+    """Why a scorer's data are no scores, in one line; None if they are."""
+    overall, benchmarks = data.get("overall"), data.get("benchmarks")
+    if not isinstance(overall, float | int) or not math.isfinite(overall) or not 0 <= overall <= 100:
+        return f"the scorer gave an Overall of {overall!r}"
+    return None if isinstance(benchmarks, dict) else "the scorer gave no benchmarks"
+
+
+def folder_sha256(folder: Path) -> str:
+    """One sha256 of all files in a folder, names included; of nothing, where there is no folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def steps_told(events: Path, trials: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The last step whose metrics an earlier engine told, of every trial that is not over."""
+    unfinished = {key for key, trial in trials.items() if trial["status"] not in ("scored", "failed", "stopped")}
+    told: dict[str, int] = {}
+    reader = EventReader(events)
+    while unfinished and (some := reader.read(1 << 20)):
+        for event in some:
+            if event.kind == "trial.metrics" and event.data["trial"] in unfinished:
+                told[event.data["trial"]] = event.data["points"][-1]["step"]
+    return told

@@ -16,7 +16,7 @@ from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
 from engine.errors import Exit, PoiseError
 from engine.loop.book import Book
-from engine.loop.config import RunConfig, extend, new_run, read_config
+from engine.loop.config import RunConfig, budget_of, extend, new_run, read_config
 from engine.loop.engine import Engine
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
@@ -43,6 +43,8 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
     Raises:
         PoiseError: nothing was started; the line says why.
     """
+    # From the first moment on: whoever started it may hang up at any time.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     folder, config = _open(command, request)
     async with AsyncExitStack() as stack:
         address = socket_path(folder.path)
@@ -63,7 +65,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         graders = Graders(config, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
         executor = LocalExecutor(launcher, lambda job: graders.connect())
-        engine = Engine(folder, config, book, executor, protocol)
+        engine = Engine(folder, config, book, executor, protocol, lock.beat)
         server = ControlServer(address, Steering(engine).handle)
         await server.start()
         stack.push_async_callback(server.close)
@@ -91,20 +93,24 @@ class Graders:
         self._config = config
         self._log = log
         self._process = GraderProcess(stderr=log)
+        self._one_at_a_time = asyncio.Lock()
 
-    def connect(self) -> socket.socket:
-        """A connection for one trainer.
+    async def connect(self) -> socket.socket:
+        """A connection for one trainer; a grader that hangs costs seconds, but not the engine's.
 
         Raises:
             PoiseError: the tasks do not load.
         """
         tasks, seed = self._config.profile["tasks"], train_seed(self._config.seed, "pool", 0)
-        try:
-            return self._process.connect(tasks["name"], tasks["options"], seed)
-        except PoiseError:
-            self._process.close()
-            self._process = GraderProcess(stderr=self._log)
-            return self._process.connect(tasks["name"], tasks["options"], seed)
+        asked = (tasks["name"], tasks["options"], seed)
+        async with self._one_at_a_time:
+            try:
+                return await asyncio.to_thread(self._process.connect, *asked)
+            except PoiseError:
+                await asyncio.to_thread(self._process.close)
+                # Made in the main thread: it dies with the thread that starts it.
+                self._process = GraderProcess(stderr=self._log)
+                return await asyncio.to_thread(self._process.connect, *asked)
 
     def close(self) -> None:
         """End it."""
@@ -142,7 +148,7 @@ def _run_document(config: RunConfig, protocol: str) -> dict[str, Any]:
         "created": config.created,
         "seed": config.seed,
         "directive": config.directive or None,
-        "budget": {"candidates": config.candidates, "hours": config.hours or None, "usd": config.usd or None},
+        "budget": budget_of(config),
         "spent": {"wall_seconds": 0.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
         "workers": config.workers,
         "lag": config.lag,
@@ -167,7 +173,6 @@ def _obey_signals(engine: Engine) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         name = signal.Signals(number).name
         loop.add_signal_handler(number, lambda name=name: asyncio.ensure_future(engine.stop(f"stopped by {name}")))  # type: ignore[misc]
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
 
 async def _warm_up(launcher: Launcher) -> None:

@@ -73,7 +73,8 @@ async def _train(request: dict[str, Any]) -> Result:
         "seed": train_seed(seed, "search", 0),
         "off": [],
         "resume": out.checkpoints.is_dir(),
-        "limits": job_limits(profile, "train"),
+        "limits": {**job_limits(profile, "train"), "step_seconds": profile["limits"]["step_seconds"]},
+        "progress": out.metrics.name,
     }
     with GraderProcess() as grader:
         async with _launcher(TRAINER_IMPORTS) as launcher:

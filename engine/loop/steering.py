@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from typing import Any
 
 from engine.archive.store import Document
 from engine.errors import Exit, PoiseError
 from engine.loop.book import HELD, SETTLED, root_id
+from engine.loop.budget import estimate
+from engine.loop.commands import Command, read_command
 from engine.loop.engine import Engine
+
+USER = "user"
+"""Who pauses the run by a command."""
+REMEMBERED = 256
+"""Commands whose answers are kept for those who ask again."""
 
 
 class Steering:
@@ -20,35 +29,45 @@ class Steering:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.book = engine.book
+        self._answers: OrderedDict[str, asyncio.Future[dict[str, Any]]] = OrderedDict()
 
     async def handle(self, command: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Answer one command.
+        """Answer one command; one that was sent twice (of the same id) is obeyed once.
 
         Raises:
             PoiseError: it cannot be done; the line says why.
         """
-        node = fields.get("node")
+        asked = read_command(command, fields)
+        if asked.id is None:
+            return await self._obey(asked)
+        task = self._answers.get(asked.id)
+        if task is None:
+            task = self._answers[asked.id] = asyncio.ensure_future(self._obey(asked))
+            while len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+        # Shielded: a client that hangs up does not take its command back.
+        return await asyncio.shield(task)
+
+    async def _obey(self, asked: Command) -> dict[str, Any]:
+        if asked.command == "ping":
+            return self.status()
+        if asked.command == "status":
+            return {**self.status(), "estimate": estimate(self.book, self.engine.runner.folder.llm)}
+        if asked.command == "stop":
+            self._record(asked, None)
+            await self.engine.stop("stopped by the user")
+            return {}
         actions = {
-            "pause": self._pause if node else self._pause_run,
-            "resume": self._resume if node else self._resume_run,
+            "pause": self._pause if asked.node else self._pause_run,
+            "resume": self._resume if asked.node else self._resume_run,
             "prune": self._prune,
             "restore": self._restore,
             "pin": self._pin,
             "unpin": self._unpin,
         }
-        if command in ("ping", "status"):
-            return self.status()
-        if command == "stop":
-            self._record(command, None, fields)
-            await self.engine.stop("stopped by the user")
-            return {}
-        if command not in actions:
-            raise PoiseError(f"unknown command {command!r}", Exit.USAGE)
-        candidate = self.find(node) if node else {}
-        if command not in ("pause", "resume") and not node:
-            raise PoiseError(f"{command} needs a node", Exit.USAGE)
-        answer = await actions[command](candidate)
-        self._record(command, candidate.get("id"), fields)
+        candidate = self.find(asked.node) if asked.node else {}
+        answer = await actions[asked.command](candidate)
+        self._record(asked, candidate.get("id"))
         await self.engine.notify()
         return answer
 
@@ -60,6 +79,8 @@ class Steering:
         return {
             "run": self.book.run["id"],
             "status": "paused" if self.engine.paused else self.book.run["status"],
+            "reason": "; ".join(self.engine.pauses.values()) or self.engine.stopping,
+            "unwritten": self.book.waiting,
             "candidates": counts,
             "active": dict(self.engine.active),
             "queued": len(self.engine.queue),
@@ -82,20 +103,11 @@ class Steering:
         raise PoiseError(f"no candidate {node!r} in {self.book.run['id']}", Exit.NOT_FOUND)
 
     async def _pause_run(self, _: Document) -> dict[str, Any]:
-        if not self.engine.paused:
-            self.engine.paused = True
-            self.book.set_run_status("paused", "paused by the user")
-            for trial in self.engine.active:
-                self.engine.runner.control(trial, "pause")
+        await self.engine.pause(USER, "paused by the user")
         return {}
 
     async def _resume_run(self, _: Document) -> dict[str, Any]:
-        if self.engine.paused:
-            self.engine.paused = False
-            self.book.set_run_status("running", "resumed by the user")
-            waiting, self.engine.queue = self.engine.queue, []
-            for trial in waiting:
-                self.engine.enqueue(trial)
+        await self.engine.resume(USER, "resumed by the user")
         return {}
 
     async def _pause(self, candidate: Document) -> dict[str, Any]:
@@ -167,9 +179,8 @@ class Steering:
         self.book.update(candidate["id"], pinned=False)
         return {}
 
-    def _record(self, command: str, node: str | None, fields: dict[str, Any]) -> None:
-        by = str(fields.get("by") or "user")[:64]
-        self.book.tell("steering", node, {"command": command, "node": node, "by": by})
+    def _record(self, asked: Command, node: str | None) -> None:
+        self.book.tell("steering", node, {"command": asked.command, "node": node, **asked.who})
 
 
 def _settled_or_none(candidate: Document) -> dict[str, Any] | None:

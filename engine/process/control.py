@@ -82,7 +82,8 @@ class ControlServer:
         """
         Args:
             path: the socket's path; a stale socket there is replaced (the run's lock says that we may).
-            handler: `await handler(command, fields)` returns the answer's data; it may raise PoiseError.
+            handler: `await handler(command, fields)` returns the answer's data; it may raise PoiseError. The fields
+                hold `uid`, the sender's user id as the kernel knows it.
         """
         self._path = path
         self._handler = handler
@@ -119,10 +120,11 @@ class ControlServer:
         self._connections.add(writer)
         try:
             connection: socket.socket = writer.get_extra_info("socket")
-            if peer_uid(connection) not in (os.getuid(), 0):
+            uid = peer_uid(connection)
+            if uid not in (os.getuid(), 0):
                 return
             while line := await reader.readline():
-                writer.write(await self._answer(line))
+                writer.write(await self._answer(line, uid))
                 await writer.drain()
         except ValueError:  # what StreamReader raises for a line over its limit
             writer.write(_refusal("the command is too long", Exit.USAGE))
@@ -132,12 +134,13 @@ class ControlServer:
             self._connections.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes) -> bytes:
+    async def _answer(self, line: bytes, uid: int) -> bytes:
         try:
             fields = orjson.loads(line)
             command = fields.pop("command")
             if not isinstance(command, str):
                 raise TypeError
+            fields["uid"] = uid
         except (ValueError, KeyError, TypeError, AttributeError):
             return _refusal("a command is one JSON object with a field 'command'", Exit.USAGE)
         try:

@@ -1,11 +1,15 @@
 """Executors: JSON jobs in, JSON results out. Local processes now; the protocol leaves room for others."""
 
 import asyncio
+import errno
 import json
+import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +17,7 @@ import orjson
 
 from engine.archive.files import read_limited, write_atomic, write_json
 from engine.errors import Exit, PoiseError
-from engine.process.child import Job, log_name, one_line
+from engine.process.child import REASONS, Job, log_name, one_line
 from engine.process.launch import Child, Launcher
 from engine.process.launch import Exit as ChildExit
 from engine.process.limits import Limits
@@ -21,6 +25,12 @@ from engine.process.limits import Limits
 Result = dict[str, Any]
 RESULT_LIMIT = 1 << 20
 """Bytes of a result.json; a child's process writes it, so it is not trusted."""
+
+
+LOOK_SECONDS = 1.0
+"""How often a job's progress is looked at."""
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that a job does not bring upon itself."""
 
 
 class Executor(Protocol):
@@ -45,7 +55,7 @@ class LocalExecutor:
     def __init__(
         self,
         launcher: Launcher,
-        connect_grader: Callable[[Job], socket.socket] | None = None,
+        connect_grader: Callable[[Job], socket.socket | Awaitable[socket.socket]] | None = None,
         *,
         graded: Collection[str] = ("train",),
         grace: float = 5.0,
@@ -61,6 +71,7 @@ class LocalExecutor:
         self._connect_grader = connect_grader
         self._graded = graded
         self._grace = grace
+        self._taken: set[str] = set()
         self._children: dict[str, Child] = {}
         self._killed: dict[str, str] = {}
 
@@ -79,27 +90,22 @@ class LocalExecutor:
         """
         limits = check_job(job)
         folder = Path(job["folder"])
-        if job["id"] in self._children:
+        if job["id"] in self._taken:
             raise PoiseError(f"job {job['id']} is running already")
+        self._taken.add(job["id"])  # from now on, not from when a process runs: starting one takes time
         try:
-            prepare(folder, job)
-        except OSError as error:
-            raise PoiseError(f"cannot prepare {folder}: {error.strerror}") from None
-        child = await self._spawn(job)
-        self._children[job["id"]] = child
-        try:
-            if on_start is not None:
-                on_start(child.pid)
-            exit, overran = await self._finish(child, limits)
+            exit, ended_by = await self._run(job, folder, limits, on_start)
         finally:
-            del self._children[job["id"]]
+            self._taken.discard(job["id"])
+            self._children.pop(job["id"], None)
             killed = self._killed.pop(job["id"], None)
             shutil.rmtree(folder / "tmp", ignore_errors=True)
-        status, cause, data = judge(job, limits, exit, overran, killed)
+        status, cause, data, reason = judge(job, limits, exit, ended_by, killed)
         return {
             "id": job["id"],
             "status": status,
             "cause": cause,
+            "reason": reason,
             "wall_seconds": round(exit.wall_seconds, 3),
             "cpu_seconds": round(exit.cpu_seconds, 3),
             "exit": exit.code if exit.code is not None else -(exit.signal or signal.SIGKILL),
@@ -128,6 +134,26 @@ class LocalExecutor:
         self._killed[job_id] = cause
         child.kill()
 
+    async def _run(
+        self, job: Job, folder: Path, limits: Limits, on_start: Callable[[int], None] | None
+    ) -> tuple[ChildExit, str | None]:
+        """How the job's process ended, and which of our clocks ended it."""
+        try:
+            prepare(folder, job)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return ChildExit(None, None, 0.0, 0.0, 0.0), "disk"
+            raise PoiseError(f"cannot prepare {folder}: {error.strerror}") from None
+        deaths = oom_kills()
+        child = await self._spawn(job)
+        self._children[job["id"]] = child
+        if on_start is not None:
+            on_start(child.pid)
+        exit, ended_by = await self._finish(child, limits, Path(folder, job["progress"]) if "progress" in job else None)
+        if exit.signal == signal.SIGKILL and oom_kills() > deaths:
+            ended_by = ended_by or "memory"
+        return exit, ended_by
+
     def _child(self, job_id: str) -> Child:
         try:
             return self._children[job_id]
@@ -137,19 +163,75 @@ class LocalExecutor:
     async def _spawn(self, job: Job) -> Child:
         if job["kind"] not in self._graded or self._connect_grader is None:
             return await self._launcher.spawn(job)
-        with self._connect_grader(job) as connection:
-            return await self._launcher.spawn(job, connection)
+        connection = self._connect_grader(job)
+        with await connection if isinstance(connection, Awaitable) else connection as grader:
+            return await self._launcher.spawn(job, grader)
 
-    async def _finish(self, child: Child, limits: Limits) -> tuple[ChildExit, bool]:
-        """Wait for the end, or bring it about at the deadline; also says whether the deadline did it."""
+    async def _finish(self, child: Child, limits: Limits, progress: Path | None) -> tuple[ChildExit, str | None]:
+        """Wait for the end, or bring it about at a deadline; also says which: "time" or "hung"."""
+        watch = Watch(limits, progress)
         try:
-            return await child.wait(limits.wall_seconds), False
-        except TimeoutError:
-            return await child.stop(self._grace), True
+            while True:
+                try:
+                    return await child.wait(watch.next_look()), None
+                except TimeoutError:
+                    if (ended_by := watch.overdue()) is not None:
+                        return await child.stop(self._grace), ended_by
         except asyncio.CancelledError:
-            child.kill()
-            await child.wait()
+            await child.end()
             raise
+
+
+class Watch:
+    """A job's clocks, both monotonic: its whole time, and the time since it last got further.
+
+    Args:
+        limits: of wall and step.
+        progress: the file that grows with every step.
+    """
+
+    def __init__(self, limits: Limits, progress: Path | None) -> None:
+        self._limits = limits
+        self._progress = progress
+        self._begun = self._looked = time.monotonic()
+        self._idle = 0.0
+        self._seen: tuple[int, int] | None = self._look()
+
+    def next_look(self) -> float | None:
+        """Seconds until `overdue` should be asked again; None: never."""
+        left = None if self._limits.wall_seconds is None else self._begun + self._limits.wall_seconds - time.monotonic()
+        if self._limits.step_seconds is None:
+            return None if left is None else max(left, 0.0)
+        look = min(LOOK_SECONDS, self._limits.step_seconds / 4)
+        return look if left is None else min(look, max(left, 0.0))
+
+    def overdue(self) -> str | None:
+        """Which clock has run out: "time", "hung" or None."""
+        now = time.monotonic()
+        # If we did not run ourselves (the machine was paused), the job had no chance to show progress either.
+        passed, self._looked = min(now - self._looked, 2 * LOOK_SECONDS), now
+        seen = self._look()
+        self._idle = 0.0 if seen != self._seen else self._idle + passed
+        self._seen = seen
+        if self._limits.wall_seconds is not None and now - self._begun >= self._limits.wall_seconds:
+            return "time"
+        return "hung" if self._limits.step_seconds is not None and self._idle >= self._limits.step_seconds else None
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._progress) if self._progress is not None else None
+        except OSError:
+            return None
+        return None if found is None else (found.st_ino, found.st_size)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed since boot because the machine had no memory left."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def check_job(job: Job) -> Limits:
@@ -178,33 +260,49 @@ def prepare(folder: Path, job: Job) -> None:
     write_json(folder / "job.json", job, durable=False)
 
 
-def judge(
-    job: Job, limits: Limits, exit: ChildExit, overran: bool, killed: str | None
-) -> tuple[str, str | None, dict[str, Any]]:
-    """Status, cause and data of a job, from how its process ended and what it wrote."""
+Judgement = tuple[str, str | None, dict[str, Any], str | None]
+"""Status, cause, data and reason of a job."""
+
+
+def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, killed: str | None) -> Judgement:
+    """Status, cause, data and reason of a job, from how its process ended and what it wrote.
+
+    The reason is what a supervisor acts on: `asked` (we killed it), `hung`, `time`, `memory`, `disk`, `killed` (by a
+    signal that nobody here sent), `server` (the fork server died), or what the job said, see `engine.process.child`.
+    """
     if killed is not None:
-        return "killed", killed, {}
-    if overran:
-        return "timeout", f"ran longer than {limits.wall_seconds:g} s", {}
+        return "killed", killed, {}, "asked"
+    match ended_by:
+        case "disk":
+            return "failed", "no space left on the disk", {}, "disk"
+        case "hung":
+            return "timeout", f"made no progress for {limits.step_seconds:g} s", {}, "hung"
+        case "time":
+            return "timeout", f"ran longer than {limits.wall_seconds:g} s", {}, "time"
+        case "memory":
+            return "killed", "the machine ran out of memory", {}, "memory"
     if exit.signal == signal.SIGXCPU and limits.cpu_seconds is not None:
-        return "timeout", f"used more than {limits.cpu_seconds:g} s of processor time", {}
+        return "timeout", f"used more than {limits.cpu_seconds:g} s of processor time", {}, "time"
     if exit.signal is not None:
         hint = ": out of memory, or killed from outside" if exit.signal == signal.SIGKILL else ""
-        return "killed", f"ended by signal {exit.signal} ({signal.strsignal(exit.signal)}){hint}", {}
+        cause = f"ended by signal {exit.signal} ({signal.strsignal(exit.signal)}){hint}"
+        # A signal like SIGSEGV is the job's own doing and would come again.
+        return "killed", cause, {}, "killed" if exit.signal in FROM_OUTSIDE else None
     if exit.code is None:
-        return "killed", "the fork server died, and its children with it", {}
+        return "killed", "the fork server died, and its children with it", {}, "server"
     return read_result(Path(job["folder"]), log_name(job["kind"]), exit.code)
 
 
-def read_result(folder: Path, log: str, code: int) -> tuple[str, str | None, dict[str, Any]]:
-    """What a child wrote into result.json: status, cause, data. Anything unfit makes it a failure."""
+def read_result(folder: Path, log: str, code: int) -> Judgement:
+    """What a child wrote into result.json. Anything unfit makes it a failure."""
     try:
         value = orjson.loads(read_limited(folder / "result.json", RESULT_LIMIT))
-        status, cause, data = value["status"], value["cause"], value["data"]
+        status, cause, data, reason = value["status"], value["cause"], value["data"], value.get("reason")
         if status not in ("done", "paused", "stopped", "failed") or not isinstance(data, dict):
             raise ValueError("unknown status, or data is no object")
-        return status, None if cause is None else one_line(str(cause)), data
+        known = reason if status == "failed" and reason in REASONS else None
+        return status, None if cause is None else one_line(str(cause)), data, known
     except FileNotFoundError:
-        return "failed", f"ended without a result (exit code {code}); see {log}", {}
+        return "failed", f"ended without a result (exit code {code}); see {log}", {}, None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return "failed", one_line(f"wrote a result.json that cannot be used: {error}"), {}
+        return "failed", one_line(f"wrote a result.json that cannot be used: {error}"), {}, None

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,13 @@ FIXED_ENVIRONMENT = {
 }
 
 
+IMPORT_SECONDS = 180.0
+"""How long the fork server may import; on a slow disk the first time takes a minute."""
+FORK_SECONDS = 30.0
+"""How long it may take to fork; it does so in milliseconds."""
+REAP_SECONDS = 10.0
+"""How long it may take to tell that a killed child has ended."""
+
 GONE = "the fork server died before it could start the job; try again"
 
 
@@ -73,10 +80,18 @@ class Exit:
 class Child:
     """A running job."""
 
-    def __init__(self, job: Job, pid: int, started: int) -> None:
+    def __init__(self, job: Job, pid: int, started: int, give_up: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            job: what it works on.
+            pid: its process, which leads a group of its own.
+            started: when that process started, see `engine.process.identity.start_time`.
+            give_up: ends a fork server that no longer tells of its children's ends.
+        """
         self.job = job
         self.pid = pid
         self._start_time = started
+        self._give_up = give_up
         self._begun = time.monotonic()
         self._exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
 
@@ -96,12 +111,20 @@ class Child:
                     os.kill(self.pid, sig)
 
     async def stop(self, grace: float) -> Exit:
-        """Ask it to end, kill it after `grace` seconds, and wait until it is gone."""
+        """Ask it to end, kill it after `grace` seconds, and wait until it is gone; all for its whole group."""
         self.kill(signal.SIGTERM)
         try:
             return await self.wait(grace)
         except TimeoutError:
-            self.kill()
+            return await self.end()
+
+    async def end(self) -> Exit:
+        """Kill it and wait until it is gone; a fork server that does not tell so is killed too, with all it started."""
+        self.kill()
+        try:
+            return await self.wait(REAP_SECONDS)
+        except TimeoutError:
+            self._give_up()
             return await self.wait()
 
     def ended(
@@ -117,17 +140,27 @@ class Launcher:
     """Starts children through a fork server, which it starts when first needed and again when it died."""
 
     def __init__(
-        self, preload: Sequence[str] = TRAINER_IMPORTS, *, allow_calls: bool = False, log: Path | None = None
+        self,
+        preload: Sequence[str] = TRAINER_IMPORTS,
+        *,
+        allow_calls: bool = False,
+        log: Path | None = None,
+        import_seconds: float = IMPORT_SECONDS,
+        fork_seconds: float = FORK_SECONDS,
     ) -> None:
         """
         Args:
             preload: modules that the fork server imports.
             allow_calls: also run jobs of kind `call:module:function` (for tests).
             log: file for the fork server's own complaints; None: this process's stderr.
+            import_seconds: after which a fork server that still imports is killed.
+            fork_seconds: after which one that was asked for a child and gave none is killed.
         """
         self._preload = tuple(preload)
         self._allow_calls = allow_calls
         self._log = log
+        self._import_seconds = import_seconds
+        self._fork_seconds = fork_seconds
         self._server: _Server | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
@@ -139,9 +172,9 @@ class Launcher:
             how many seconds its imports took.
 
         Raises:
-            PoiseError: it could not import something.
+            PoiseError: it could not import something, or hangs.
         """
-        return await asyncio.shield((await self._running_server()).ready)
+        return await (await self._running_server()).started(self._import_seconds)
 
     async def spawn(self, job: Job, grader_socket: socket.socket | None = None) -> Child:
         """Start a job's process.
@@ -151,11 +184,11 @@ class Launcher:
             grader_socket: a connection that the child finds at `job["grader_fd"]`; the caller closes its own.
 
         Raises:
-            PoiseError: the fork server cannot start, or refused to fork.
+            PoiseError: the fork server cannot start, refused to fork, or hangs.
         """
         server = await self._running_server()
-        await asyncio.shield(server.ready)  # one who gives up waiting must not cancel it for all
-        return await server.spawn(next(self._numbers), job, grader_socket)
+        await server.started(self._import_seconds)
+        return await server.spawn(next(self._numbers), job, grader_socket, self._fork_seconds)
 
     def running(self) -> dict[int, str]:
         """Pids of the running children and the ids of their jobs; safe to call from any thread."""
@@ -210,6 +243,7 @@ class _Server:
                 start_new_session=True,
             )
         self.alive = True
+        self._begun = time.monotonic()
         self.ready: asyncio.Future[float] = loop.create_future()
         self.children: dict[int, Child] = {}
         self._spawning: dict[int, tuple[Job, asyncio.Future[Child]]] = {}
@@ -220,20 +254,45 @@ class _Server:
     def pid(self) -> int:
         return self._process.pid
 
-    async def spawn(self, number: int, job: Job, grader_socket: socket.socket | None) -> Child:
+    async def started(self, seconds: float) -> float:
+        """Wait for its imports, at most until `seconds` after its start. Raises PoiseError if they fail or hang."""
+        left = self._begun + seconds - time.monotonic()
+        try:
+            # Shielded: one who gives up waiting must not cancel it for all.
+            return await asyncio.wait_for(asyncio.shield(self.ready), max(left, 0.0))
+        except TimeoutError:
+            self._fail(f"the fork server did not start within {seconds:g} s")
+            self.kill()
+            raise PoiseError(f"the fork server did not start within {seconds:g} s") from None
+
+    def kill(self) -> None:
+        """End it now; that it died is noticed by the reader, as ever."""
+        self._process.kill()
+        with suppress(OSError):  # a process of its own may hold the other end open
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    async def spawn(self, number: int, job: Job, grader_socket: socket.socket | None, seconds: float) -> Child:
         request = {"op": "spawn", "spawn": number, "job": job, "fds": int(grader_socket is not None)}
         future: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
         self._spawning[number] = (job, future)
         try:
-            await self._send(json.dumps(request).encode() + b"\n", grader_socket)
+            async with asyncio.timeout(seconds):
+                await self._send(json.dumps(request).encode() + b"\n", grader_socket)
+                return await future
+        except TimeoutError:
+            self.kill()  # a child that comes all the same meets a future that is done, and is killed
+            raise PoiseError(f"the fork server started no process within {seconds:g} s; try again") from None
         except OSError:
             self._spawning.pop(number, None)
             raise PoiseError(GONE) from None
-        return await future
 
     async def close(self) -> None:
         with suppress(OSError):  # it is gone already
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_WR)
+        # It kills all that is below it, what has left its group included, before it closes its end.
+        done, _ = await asyncio.wait([self._reader], timeout=REAP_SECONDS)
+        if not done:
+            self.kill()
         await self._reader
 
     async def _send(self, data: bytes, attached: socket.socket | None) -> None:
@@ -266,20 +325,21 @@ class _Server:
     def _handle(self, message: Mapping[str, Any]) -> None:
         match message["event"]:
             case "ready":
-                self.ready.set_result(message["import_seconds"])
+                if not self.ready.done():
+                    self.ready.set_result(message["import_seconds"])
             case "failed":
                 self._fail(f"the fork server cannot start: {message['cause']}")
             case "started":
                 job, future = self._spawning.pop(message["spawn"])
-                child = Child(job, message["pid"], message["start_time"])
+                child = Child(job, message["pid"], message["start_time"], self.kill)
                 self.children[message["spawn"]] = child
-                if future.cancelled():
+                if future.done():  # whoever asked for it has given up
                     child.kill()
                 else:
                     future.set_result(child)
             case "refused":
                 _, future = self._spawning.pop(message["spawn"])
-                if not future.cancelled():
+                if not future.done():
                     future.set_exception(PoiseError(message["cause"]))
             case "exited":
                 child = self.children.pop(message["spawn"])

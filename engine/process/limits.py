@@ -11,10 +11,12 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one job; None is no limit. `wall_seconds` is kept by the executor, the others by the kernel.
+    """Limits of one job; None is no limit. Those of wall and step are kept by the executor, the others by the
+    kernel.
 
     Attributes:
         wall_seconds: time on the clock, start to end.
+        step_seconds: time without progress, from the start on and from one step to the next.
         cpu_seconds: processor time.
         memory_mb: address space beyond what the fork server had mapped when it forked (on a GPU: None, since
             CUDA maps far more than it uses).
@@ -23,6 +25,7 @@ class Limits:
     """
 
     wall_seconds: float | None = None
+    step_seconds: float | None = None
     cpu_seconds: float | None = None
     memory_mb: float | None = None
     file_mb: float | None = None

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,17 @@ def live_holder(path: Path) -> Holder | None:
     return holder
 
 
+def heartbeat_age(path: Path) -> float | None:
+    """Seconds since the holder of a lock last showed that it works; None if there is no such file.
+
+    By the wall clock, since the holder may be on another host: where it looks old, ask the holder itself.
+    """
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
 class RunLock:
     """A held lock. It ends with the process, however the process ends."""
 
@@ -88,6 +101,11 @@ class RunLock:
         lock = cls(handle)
         lock._write(orjson.dumps({**asdict(Identity.mine()), "socket": socket}) + b"\n")
         return lock
+
+    def beat(self) -> None:
+        """Show that the holder is not just alive but at work: touch the lock file."""
+        with suppress(OSError):  # a folder that was taken away is met elsewhere
+            os.utime(self._handle)
 
     def release(self) -> None:
         """Give the lock back and forget the holder, so that another host may take the run."""

@@ -141,8 +141,14 @@ class SearchTable(_Table):
 
 
 class LimitsTable(_Table):
-    """`[limits]`: what one process may take before it is killed."""
+    """`[limits]`: what one process may take before it is killed, and when the run waits."""
 
+    step_seconds: Positive = 600.0
+    """Without a further update, before a training is taken to hang."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """Further starts of a process that was killed or hung, counted anew when it has come further."""
+    disk_reserve_mb: Share = 256.0
+    """Space on the disk below which the run pauses until there is more."""
     verify_seconds: Positive
     train_seconds: Positive
     score_seconds: Positive

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.errors import Exit, PoiseError
+from engine.errors import PoiseError
+from engine.search.ledger import Identity
+from engine.search.ledger import Ledger as Ledger
 from engine.search.text import one_line, redact
 
 ATTEMPTS = 3
@@ -51,61 +51,13 @@ class LLMFailed(PoiseError):
 
 @dataclass(frozen=True)
 class LLMAnswer:
-    """What came back, and what it cost."""
+    """What came back, and what it cost when it came."""
 
     text: str
     tokens_in: int
     tokens_out: int
     usd: float
     seconds: float
-
-
-class Ledger:
-    """Every call on record in llm.jsonl, and the money: what is spent, what running calls may yet cost.
-
-    Args:
-        path: the run's llm.jsonl.
-        limit_usd: never to be exceeded; None is no limit.
-        spent_usd: what the run has spent before.
-        on_call: told of every attempt: the data of an `llm.call` event.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        limit_usd: float | None = None,
-        spent_usd: float = 0.0,
-        on_call: Callable[[dict[str, Any]], None] | None = None,
-    ) -> None:
-        self.path = path
-        self.limit_usd = limit_usd
-        self.spent_usd = spent_usd
-        self.reserved_usd = 0.0
-        self._on_call = on_call
-
-    def reserve(self, usd: float) -> None:
-        """Set aside the most a call can cost.
-
-        Raises:
-            PoiseError: refused (4): the limit would be passed.
-        """
-        if self.limit_usd is not None and self.spent_usd + self.reserved_usd + usd > self.limit_usd:
-            raise PoiseError(
-                f"the language model's budget of ${self.limit_usd:.2f} allows no further call: "
-                f"${self.spent_usd:.2f} is spent and one call may cost ${usd:.2f}; raise --usd",
-                Exit.REFUSED,
-            )
-        self.reserved_usd += usd
-
-    def settle(self, reserved: float, record: Mapping[str, Any]) -> None:
-        """Turn a reservation into what was spent, and write the attempt down."""
-        self.reserved_usd = max(self.reserved_usd - reserved, 0.0)
-        self.spent_usd += record["usd"]
-        with self.path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps(_redacted({"time": time.time(), **record}), ensure_ascii=False) + "\n")
-        if self._on_call is not None:
-            keys = ("purpose", "model", "tokens_in", "tokens_out", "usd", "seconds", "ok")
-            self._on_call({key: record[key] for key in keys})
 
 
 async def complete(
@@ -117,8 +69,9 @@ async def complete(
     timeout: float,
     seed: int,
     ledger: Ledger,
+    turn: int = 1,
 ) -> LLMAnswer:
-    """Ask a model once, however many attempts that takes.
+    """Ask a model once, however many attempts that takes; what it has answered before is not asked again.
 
     Args:
         model: as litellm names it; `poise/composer` needs no key and no network.
@@ -126,13 +79,17 @@ async def complete(
         purpose: propose, repair or reflect; for the record.
         schema: JSON schema of the answer, where the model takes one.
         timeout: seconds for everything, attempts and pauses together.
-        seed: passed on to models that take one.
+        seed: of the decision; passed on to models that take one.
         ledger: pays and records every attempt.
+        turn: which answer of the decision this is.
 
     Raises:
         LLMFailed: no answer within the attempts or the time.
         PoiseError: refused (4), the budget does not allow the call.
     """
+    identity = Identity.of(purpose, model, seed, turn, messages)
+    if (known := ledger.recorded(identity)) is not None:
+        return _answer(known)
     litellm = await load()
     options = await asyncio.to_thread(_options, litellm, model, schema)
     price_in, price_out = _price(litellm, model)
@@ -140,13 +97,9 @@ async def complete(
     worst += price_out * options["max_tokens"]
     deadline = time.monotonic() + timeout
     for attempt in range(1, ATTEMPTS + 1):
-        ledger.reserve(worst)
-        start = time.monotonic()
         record: dict[str, Any] = {
-            "purpose": purpose,
-            "model": model,
+            **asdict(identity),
             "attempt": attempt,
-            "seed": seed,
             "ok": False,
             "messages": list(messages),
             "answer": None,
@@ -155,7 +108,11 @@ async def complete(
             "tokens_out": 0,
             # Until an outcome is known the provider may bill all of it.
             "usd": worst,
+            "seconds": 0.0,
         }
+        key = f"{identity.prompt[:12]}-{time.time_ns()}"
+        await ledger.reserve(key, record)
+        start = time.monotonic()
         again, fatal, pause = False, False, BACKOFF * 2 ** (attempt - 1)
         try:
             left = max(deadline - start, 0.001)
@@ -174,14 +131,14 @@ async def complete(
             timed_out = isinstance(e, (TimeoutError, litellm.Timeout))
             status = None if timed_out else getattr(e, "status_code", None)
             told = f"no answer within {timeout:g} s" if timed_out else f"{type(e).__name__}: {e}"
-            record.update(error=one_line(redact(told)), usd=worst if status is None else 0.0)
+            record.update(error=one_line(redact(told)), usd=0.0 if _surely_free(e, status) else worst)
             fatal = status in FATAL or "LLM Provider NOT provided" in str(e)
             again = status in TRANSIENT and attempt < ATTEMPTS and time.monotonic() + pause < deadline
         finally:
             record["seconds"] = round(time.monotonic() - start, 3)
-            ledger.settle(worst, record)
+            ledger.settle(key, record)
         if record["ok"]:
-            return LLMAnswer(*(record[k] for k in ("answer", "tokens_in", "tokens_out", "usd", "seconds")))
+            return _answer(record)
         if not again:
             tries = "once" if attempt == 1 else f"{attempt} times"
             raise LLMFailed(f"{model} was asked {tries} and gave no answer: {record['error']}", fatal)
@@ -202,14 +159,6 @@ async def load() -> Any:
         logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
         provider.register()
     return litellm
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _redacted(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_redacted(v) for v in value]
-    return redact(value) if isinstance(value, str) else value
 
 
 def _options(litellm: Any, model: str, schema: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -235,6 +184,26 @@ def _price(litellm: Any, model: str) -> tuple[float, float]:
     except Exception:  # litellm raises a bare Exception for a model it does not know
         return PESSIMISTIC
     return cost_in / million, cost_out / million
+
+
+def _answer(record: Mapping[str, Any]) -> LLMAnswer:
+    return LLMAnswer(*(record[k] for k in ("answer", "tokens_in", "tokens_out", "usd", "seconds")))
+
+
+def _surely_free(error: BaseException, status: int | None) -> bool:
+    """Whether nobody can bill a failed attempt: it was refused, or never reached a server.
+
+    litellm calls everything else a 500, an answer that broke off in the middle included; what happened is only in
+    the chain of causes.
+    """
+    if status is None or status < 500:
+        return status is not None
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ in ("HTTPStatusError", "ConnectError", "ConnectTimeout", "ClientConnectorError"):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _outcome(litellm: Any, model: str, response: Any, price: tuple[float, float]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ async def propose(
         schema = ProposalAnswer.model_json_schema()
         try:
             reply = await complete(
-                model, messages, purpose=purpose, schema=schema, timeout=timeout, seed=seed, ledger=ledger
+                model, messages, purpose=purpose, schema=schema, timeout=timeout, seed=seed, ledger=ledger, turn=attempt
             )
         except LLMFailed as e:
             return ProposalFailed(str(e), made_by, attempt, spent, e.fatal)

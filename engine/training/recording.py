@@ -14,12 +14,16 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from engine.algorithms.pipeline import Pipeline
-from engine.errors import PoiseError
-from engine.process.child import control_word
+from engine.process.child import Failure, control_word
+from engine.training import checkpoints
 from engine.training.trainer import Batch, PoiseTrainer
 
 STATE_FILE = "pipeline.json"
 """The mechanisms' state beside TRL's own files in a checkpoint."""
+BATCH_FILE = "batch.pt"
+"""The batch of completions that is half used, which TRL's own checkpoints lack."""
+BOUNDS = {"loss": 1e6, "grad_norm": math.inf, "kl": 1e3}
+"""At these absolute values a training has diverged, NaN included; a KL of 1,000 nats a token is far beyond any use."""
 
 
 class Recorder(TrainerCallback):
@@ -28,7 +32,7 @@ class Recorder(TrainerCallback):
     Args:
         folder: the trial's folder.
         pipeline: its state goes into checkpoints.
-        updates_per_batch: checkpoints and pauses happen only where a batch ends: TRL's buffer is not saved.
+        updates_per_batch: updates made from one batch of completions.
         sample_every: updates between two recorded groups.
     """
 
@@ -45,6 +49,25 @@ class Recorder(TrainerCallback):
         self._row: dict[str, Any] = {}
         self._last = time.perf_counter()
         self._process = psutil.Process()
+        self.facts: dict[str, Any] = {}
+        """Goes into the manifest of every checkpoint: what a training must run on to go on bit for bit from there."""
+
+    def resume(self, checkpoint: Path | None) -> None:
+        """Before the trainer goes on from a checkpoint: bring back what TRL's own files lack."""
+        if checkpoint is None:
+            return
+        assert self.trainer is not None
+        step = int(checkpoint.name.split("-")[1])
+        self.pipeline.load_state_dict(json.loads((checkpoint / STATE_FILE).read_text()))
+        self.trainer.resumed_at = step
+        self._samples_due = step % self.sample_every < self.updates_per_batch
+        if (checkpoint / BATCH_FILE).exists():
+            self._batch = self.trainer.load_batch(torch.load(checkpoint / BATCH_FILE, weights_only=True))
+            self._row = batch_metrics(self._batch, self.pipeline_group_size)
+        before = checkpoints.facts(checkpoint) or {}
+        exact = before.get("resumed") != "inexact" and self.facts.get("device") == "cpu"
+        exact = exact and all(before.get(key) == value for key, value in self.facts.items())
+        self.facts["resumed"] = "exact" if exact else "inexact"
 
     def on_batch(self, batch: Batch) -> None:
         """A generation batch is graded and has its advantages."""
@@ -81,16 +104,16 @@ class Recorder(TrainerCallback):
         }
         self._last = now
         _append(self.folder / "metrics.jsonl", row)
-        for key in ("loss", "grad_norm"):
-            if row[key] is not None and not math.isfinite(row[key]):
-                raise PoiseError(f"diverged: {key} is {row[key]} at update {state.global_step}")
+        for key, bound in BOUNDS.items():
+            if row[key] is not None and not abs(row[key]) < bound:
+                raise Failure(f"diverged: {key} is {row[key]:g} at update {state.global_step}", "diverged")
         self._samples_due = state.global_step % self.sample_every < self.updates_per_batch
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        """Obey the control word where a batch ends."""
-        if state.global_step % self.updates_per_batch == 0 and state.global_step < state.max_steps:
+        """Obey the control word after every update."""
+        if state.global_step < state.max_steps:
             word = control_word(self.folder)
             if word is not None:
                 self.ended_by = word
@@ -99,9 +122,14 @@ class Recorder(TrainerCallback):
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Put the mechanisms' state into the checkpoint that was just written."""
-        target = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / STATE_FILE
-        target.write_text(json.dumps(self.pipeline.state_dict()))
+        """Complete and seal the checkpoint that TRL has just written."""
+        assert self.trainer is not None
+        target = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        (target / STATE_FILE).write_text(json.dumps(self.pipeline.state_dict()))
+        if state.global_step % self.updates_per_batch:
+            torch.save(self.trainer.half_used_batch(), target / BATCH_FILE)
+        checkpoints.seal(target, self.facts)
+        checkpoints.drop_old(target.parent)
 
     def _write_samples(self, batch: Batch) -> None:
         assert self.trainer is not None and batch.advantages is not None

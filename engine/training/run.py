@@ -1,14 +1,16 @@
 """The `train` job: one training of one algorithm, from the profile to an adapter.
 
 Runs in its own process: it imports a candidate's file. The job's extra keys: `grader_fd` (a connected socket to the
-grader), `off` (mechanisms switched off), `resume` (go on from the newest checkpoint of the folder).
+grader), `off` (mechanisms switched off), `resume` (go on from the newest checkpoint of the folder that is whole),
+`micro_batches` (parts that an update's rows are split into, 1 by default: more of them take less memory).
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,24 @@ from trl import GRPOConfig
 from engine.algorithms.loader import load_algorithm
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
-from engine.process.child import Paused, Stopped
+from engine.errors import PoiseError
+from engine.process.child import Failure, Paused, Stopped
 from engine.profiles.load_model import load_base
 from engine.tasks.grader_client import GraderClient
-from engine.training.recording import STATE_FILE, Recorder, cut_after
+from engine.training import checkpoints
+from engine.training.recording import Recorder, cut_after
 from engine.training.trainer import PoiseTrainer
+
+VERSIONED = ("torch", "transformers", "trl", "peft")
+"""Packages whose version may change a number."""
 
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Train and leave `adapter/` in the job's folder.
 
     Returns:
-        `{"updates", "train_seconds", "adapter"}`.
+        `{"updates", "train_seconds", "adapter", "resumed"}`; resumed is None, "exact" (bit for bit as if it had never
+        stopped) or "inexact".
 
     Raises:
         Paused, Stopped: the control word ended it; a checkpoint is there.
@@ -44,28 +52,75 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     folder = Path(job["folder"])
     profile = job["profile"]
     algorithm = load_algorithm(Path(job["algorithm"])) if job.get("algorithm") else Algorithm("GRPO")
-    pipeline = Pipeline(algorithm.without(job.get("off") or []), seed=job["seed"])
+    algorithm = algorithm.without(job.get("off") or [])
+    split = int(job.get("micro_batches") or 1)
+    refuse_split(profile, algorithm, split)
+    pipeline = Pipeline(algorithm, seed=job["seed"])
     grader = GraderClient(job["grader_fd"])
     started = time.monotonic()
     recorder = Recorder(folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"])
-    trainer = build_trainer(profile, job["seed"], folder, pipeline, grader, recorder)
-    checkpoint = newest_checkpoint(folder / "checkpoints") if job.get("resume") else None
-    if checkpoint is not None:
-        pipeline.load_state_dict(json.loads((checkpoint / STATE_FILE).read_text()))
-    step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    for name in ("metrics.jsonl", "samples.jsonl"):
-        cut_after(folder / name, step)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer = build_trainer(profile, job["seed"], folder, pipeline, grader, recorder, split)
+        recorder.facts = {"device": str(trainer.accelerator.device.type)} | {name: version(name) for name in VERSIONED}
+        if not job.get("resume"):
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        checkpoint = checkpoints.newest(folder / "checkpoints")
+        recorder.resume(checkpoint)
+        step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+        cut_after(folder / "metrics.jsonl", step)
+        cut_after(folder / "samples.jsonl", step - 1)  # the batch that begins with this update is generated again
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except PoiseError as error:
+        if "the grader is gone" in str(error):
+            raise Failure(str(error), "grader") from error
+        raise
     if recorder.ended_by == "pause":
         raise Paused({"updates": trainer.state.global_step, "train_seconds": time.monotonic() - started})
     if recorder.ended_by == "stop":
         raise Stopped(f"stopped after update {trainer.state.global_step}", {"updates": trainer.state.global_step})
-    trainer.model.save_pretrained(str(folder / "adapter"), safe_serialization=True)
+    save_adapter(trainer, folder / "adapter")
     return {
         "updates": trainer.state.global_step,
         "train_seconds": time.monotonic() - started,
         "adapter": "adapter",
+        "resumed": recorder.facts.get("resumed"),
     }
+
+
+def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> None:
+    """Raise unless an update's rows may be split into so many micro-batches without changing the algorithm.
+
+    Raises:
+        Failure: "indivisible".
+    """
+    train = profile["train"]
+    rows = train["prompts_per_batch"] * train["group_size"] // train["updates_per_batch"]
+    local = [m.name for m in algorithm.mechanisms if m.local]
+    why = None
+    if split > 1 and local:
+        why = f"{', '.join(local)} works on a micro-batch as a whole"
+    elif split > 1 and any(m.whole_groups for m in algorithm.mechanisms) and rows // split % train["group_size"]:
+        why = f"a micro-batch must hold whole groups, and {rows} rows cannot be split into {split} parts of them"
+    elif rows % split:
+        why = f"the {rows} rows of an update cannot be split into {split} equal parts"
+    if why is not None:
+        raise Failure(f"a smaller micro-batch is not possible: {why}", "indivisible")
+
+
+def save_adapter(trainer: PoiseTrainer, target: Path) -> None:
+    """Write the adapter, whole or not at all.
+
+    Raises:
+        Failure: "diverged", some of its numbers are not finite.
+    """
+    for name, value in trainer.model.named_parameters():
+        if value.requires_grad and not torch.isfinite(value).all():
+            raise Failure(f"diverged: {name} is not finite after update {trainer.state.global_step}", "diverged")
+    made = target.with_name(".adapter")
+    shutil.rmtree(made, ignore_errors=True)
+    trainer.model.save_pretrained(str(made), safe_serialization=True)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
 
 
 def build_trainer(
@@ -75,6 +130,7 @@ def build_trainer(
     pipeline: Pipeline,
     grader: GraderClient,
     recorder: Recorder,
+    split: int = 1,
 ) -> PoiseTrainer:
     """The trainer of a profile, ready to run; draws the adapter's initial weights from `seed`."""
     torch.set_num_threads(profile["train"]["threads"])
@@ -89,7 +145,7 @@ def build_trainer(
         part_weights=part_weights,
         on_batch=recorder.on_batch,
         model=model,
-        args=grpo_config(profile, seed, folder / "checkpoints"),
+        args=grpo_config(profile, seed, folder / "checkpoints", split),
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         peft_config=lora_config(profile["model"]),
@@ -118,8 +174,11 @@ def lora_config(model: dict[str, Any]) -> LoraConfig:
     )
 
 
-def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
-    """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`, checkpoints only where a batch ends.
+def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1) -> GRPOConfig:
+    """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`.
+
+    Args:
+        split: micro-batches that make up one update.
     """
     train = profile["train"]
     rows = train["prompts_per_batch"] * train["group_size"]
@@ -130,9 +189,9 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
         max_steps=train["updates"],
         learning_rate=train["learning_rate"],
         lr_scheduler_type="constant",
-        per_device_train_batch_size=rows // train["updates_per_batch"],
-        gradient_accumulation_steps=1,
-        steps_per_generation=train["updates_per_batch"],
+        per_device_train_batch_size=rows // train["updates_per_batch"] // split,
+        gradient_accumulation_steps=split,
+        steps_per_generation=train["updates_per_batch"] * split,
         num_generations=train["group_size"],
         num_iterations=1,
         loss_type="grpo",
@@ -150,7 +209,7 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
         logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=train["checkpoint_every"],
-        save_total_limit=2,
+        save_total_limit=None,  # TRL goes by file times, which a clock that is set confuses: see checkpoints.py
         report_to=[],
         disable_tqdm=True,
         use_cpu=not cuda,
@@ -159,9 +218,3 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path) -> GRPOConfig:
         gradient_checkpointing=False,
         dataloader_pin_memory=cuda,
     )
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint: the mechanisms' state is the last file written into one."""
-    found = [p for p in folder.glob("checkpoint-*") if (p / STATE_FILE).exists()]
-    return max(found, key=lambda p: int(p.name.split("-")[1]), default=None)

@@ -1,8 +1,9 @@
 """The seam to TRL 1.16: GRPOTrainer with rewards from a grader and advantages and loss from a `Pipeline`.
 
-Four methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
+Five methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
 `_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages, `_prepare_inputs`
-puts torn groups together again for mechanisms that need whole ones, `_compute_loss` runs the loss stages.
+puts torn groups together again for mechanisms that need whole ones, `_compute_loss` runs the loss stages,
+`_get_train_sampler` finds the order of the problems again when a training goes on from a checkpoint.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         self.update: dict[str, float] = {}
         """Token means of the last optimizer update: entropy, kl, ratio_mean, clip_fraction."""
         self._loss_stats: list[dict[str, Tensor]] = []
+        self.resumed_at = 0
+        """The update a checkpoint was made after, from which `train` will go on."""
 
     def _calculate_rewards(
         self,
@@ -200,6 +203,31 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         turn: int = self._step % self.args.steps_per_generation
         return chunks[turn]
 
+    def _get_train_sampler(self, dataset: Any = None) -> Any:
+        """TRL's sampler, which shuffles anew in every epoch; those that are over are shuffled here, or all would repeat
+        the first one after a resume.
+        """
+        sampler = super()._get_train_sampler(dataset)
+        batches = sampler.num_samples // sampler.batch_size * sampler.repeat_count
+        for _ in range(self.resumed_at * self.args.gradient_accumulation_steps // max(batches, 1)):
+            torch.randperm(sampler.num_samples, generator=sampler.generator)
+        return sampler
+
+    def half_used_batch(self) -> dict[str, Any]:
+        """The batch of completions that is not used up yet: with TRL's own state it makes a whole checkpoint."""
+        assert self.batch is not None
+        return {"turn": self._step, "inputs": self._buffered_inputs, "batch": vars(self.batch)}
+
+    def load_batch(self, saved: dict[str, Any]) -> Batch:
+        """Take back what `half_used_batch` gave, before `train`."""
+        device = self.accelerator.device
+        self._step = saved["turn"]
+        self._buffered_inputs = [{k: _moved(v, device) for k, v in part.items()} for part in saved["inputs"]]
+        fields = saved["batch"]
+        parts = {k: v.to(device) for k, v in fields["parts"].items()}
+        self.batch = Batch(**{**{k: _moved(v, device) for k, v in fields.items()}, "parts": parts})
+        return self.batch
+
     def _extra_pass(self, output: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Log-probabilities and entropies (B,T) of the policy that generated, for mechanisms that ask for them."""
         ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
@@ -287,6 +315,10 @@ def _named(name: str) -> Callable[..., list[float]]:
 
     part.__name__ = name
     return part
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def _number(value: float | None) -> float:

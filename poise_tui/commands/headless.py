@@ -9,7 +9,7 @@ from types import FrameType
 from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
 from engine.errors import Exit, PoiseError
-from poise_tui.client import Connection, EngineHandle
+from poise_tui.client import Connection, EngineHandle, last_words
 from poise_tui.commands.progress import Progress
 
 POLL_SECONDS = 0.2
@@ -65,10 +65,11 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
                 return Exit.ERROR
             stopping = _ask_to_stop(folder)
         time.sleep(POLL_SECONDS)
-    if handle is not None:
-        handle.process.wait()
+    code = handle.process.wait() if handle is not None else 0
     if status in ("finished", "stopped"):
         return Exit.DONE
+    if code > 0 and (words := last_words(folder)) is not None:
+        raise PoiseError(f"the engine of {folder.id} ended: {words}")
     raise PoiseError(
         f"the engine of {folder.id} died (see {folder.engine_log}): `poise resume {folder.id}` takes it up"
     )

@@ -34,7 +34,8 @@ class Progress:
             case "run.created":
                 budget = data["budget"]
                 limits = [f"{budget['candidates']} candidates"]
-                limits += [f"{budget[key]:g} {key}" for key in ("hours", "usd") if budget.get(key)]
+                named = {"hours": "hours", "gpu_hours": "GPU hours", "usd": "usd"}
+                limits += [f"{budget[key]:g} {name}" for key, name in named.items() if budget.get(key)]
                 yield (
                     f"profile {data['profile']}, seed {data['seed']}, {', '.join(limits)}, "
                     f"{data['workers']} workers, proposals by {one_line(data['llm'])}"

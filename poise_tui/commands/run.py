@@ -14,7 +14,6 @@ from poise_tui.commands.common import absolute_profile, no_mouse_option, on_term
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
-    "gpu_hours": "--gpu-hours (a budget of GPU time)",
     "control": "--control (random candidates to compare with)",
     "ray_address": "--ray-address (trainings on a Ray cluster)",
 }
@@ -39,7 +38,9 @@ LATER = {
     help="Nodes besides the root.  [default: the profile's]",
 )
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours.")
-@click.option("--gpu-hours", type=float, metavar="H", hidden=True)
+@click.option(
+    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop after H hours of GPUs together."
+)
 @click.option("--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model.")
 @click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
 @click.option(

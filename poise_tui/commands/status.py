@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from engine.archive.estimate import cost_to_go, recent_calls
 from engine.archive.folder import RunFolder, default_runs_dir, list_runs, shown_status
 from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from engine.process.registry import live_engines
 from poise_tui import client
 from poise_tui.commands.common import run_argument, runs_dir_option
-from poise_tui.format import one_line
+from poise_tui.format import duration, one_line
 
 BEST = 5
 """Candidates that `status` names."""
@@ -24,27 +25,35 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     """How a run stands, from its archive alone.
 
     Returns:
-        `{"run": run document with the status users see, "folder", "engine": {"pid", "host"}|None,
-        "candidates": {status: count}, "best": [{"id", "name", "status", "overall"}], "trials": [running]}`.
+        `{"run": run document with the status users see, "folder", "engine": {"pid", "host", "silent_seconds"}|None,
+        "candidates": {status: count}, "best": [{"id", "name", "status", "overall"}], "trials": [running],
+        "estimate": see `engine.archive.estimate.cost_to_go`}`.
 
     Raises:
         PoiseError: the archive is missing or damaged.
     """
     archive = read_archive(folder.archive)
-    run, candidates, engine = archive.run(), archive.candidates(), folder.engine()
+    run, candidates, trials, engine = archive.run(), archive.candidates(), archive.trials(), folder.engine()
     scored = [c for c in candidates if c["overall"] is not None and c["status"] != "pruned"]
     scored.sort(key=lambda c: -c["overall"])
     return {
         "run": {**run, "status": shown_status(run["status"], folder)},
         "folder": str(folder.path),
-        "engine": {"pid": engine.identity.pid, "host": engine.identity.host} if engine else None,
+        "engine": {
+            "pid": engine.identity.pid,
+            "host": engine.identity.host,
+            "silent_seconds": client.Connection(folder).silent_for(),
+        }
+        if engine
+        else None,
         "candidates": dict(Counter(c["status"] for c in candidates)),
         "best": [{key: c[key] for key in ("id", "name", "status", "overall")} for c in scored[:BEST]],
         "trials": [
             {key: t[key] for key in ("id", "candidate", "purpose", "status")}
-            for t in archive.trials()
+            for t in trials
             if t["status"] in ("training", "scoring", "paused")
         ],
+        "estimate": cost_to_go(run, candidates, trials, recent_calls(folder.llm)),
     }
 
 
@@ -96,6 +105,8 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
         return
     document, engine = found["run"], found["engine"]
     by = f", engine {engine['pid']} on {engine['host']}" if engine else ""
+    if engine and engine["silent_seconds"] is not None:
+        by += f", which has not answered for {engine['silent_seconds']:.0f} s: kill it, then `poise resume` the run"
     print(f"{document['id']}: {document['status']}{by}")
     print(f"  folder      {found['folder']}")
     print(f"  profile     {one_line(document['profile'])}, seed {document['seed']}")
@@ -104,12 +115,34 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
         print(f"  directive   {one_line(document['directive'])}")
     print(f"  budget      {_amounts(document['budget'])}")
     print(f"  spent       {_amounts(document['spent'])}")
+    if document["status"] != "finished":
+        print(f"  to go       {_to_go(found['estimate'])}")
+        print(f"  ends        {_end(found['estimate'], document['status'])}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(found["candidates"].items()))
     print(f"  candidates  {counts or 'none yet'}")
     for candidate in found["best"]:
         print(f"  {candidate['overall']:10.1f}  {candidate['id']} {one_line(candidate['name'])}")
     for trial in found["trials"]:
         print(f"  {trial['status']:>10}  {trial['id']}")
+
+
+def _to_go(estimate: dict[str, Any]) -> str:
+    left = estimate["to_go"]
+    parts = [f"{left['candidates']} candidates", f"about {left['trials']:g} trainings"]
+    parts += [f"{duration(left['gpu_seconds'])} GPU time"] if left["gpu_seconds"] else []
+    parts += [f"${left['llm_usd']:.2f}"] if left["llm_usd"] else []
+    return ", ".join(parts)
+
+
+def _end(estimate: dict[str, Any], status: str) -> str:
+    seconds, by = estimate["eta_seconds"], estimate["ends_by"]
+    if seconds is None:
+        return "not known before a training has ended"
+    because = "its candidates are done" if by == "candidates" else f"its budget of {by.replace('_', ' ')} is used"
+    if status != "running":
+        return f"about {duration(seconds)} after it is resumed, when {because}"
+    at = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
+    return f"in about {duration(seconds)} ({at}), when {because}"
 
 
 def _amounts(amounts: dict[str, Any]) -> str:

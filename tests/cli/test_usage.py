@@ -47,7 +47,7 @@ def test_the_version_is_the_packages(poise: Poise) -> None:
         (["run", "--root", "no.py"], "--root no.py: no such file"),
         (["run", "--executor", "ray"], "--executor ray is not available yet"),
         (["run", "--from", "other"], "--from (a new run from the best of another) is not available yet"),
-        (["run", "--gpu-hours", "1"], "--gpu-hours (a budget of GPU time) is not available yet"),
+        (["run", "--gpu-hours", "0"], "Invalid value for '--gpu-hours': 0.0 is not in the range x>0"),
         (["run", "--control", "random=2"], "--control (random candidates to compare with) is not"),
         (["run", "--ray-address", "auto"], "--ray-address (trainings on a Ray cluster) is not available yet"),
         (["prune"], "Missing argument '[RUN] NODE' (see `poise prune --help`)"),

@@ -22,6 +22,7 @@ LIGHT_ENGINE = (
     "engine.process.registry",
     "engine.profiles",
     "engine.profiles.schema",
+    "engine.training.checkpoints",
 )
 """All that a client may use of the engine, with what lies below `engine.archive`."""
 

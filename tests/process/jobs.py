@@ -156,3 +156,26 @@ def other_sockets(job: dict[str, Any]) -> Data:
         except OSError:
             pass
     return {"alive": alive}
+
+
+def steps(job: dict[str, Any]) -> Data:
+    """Some steps, each told; then, if asked to, nothing more for ever, with a child that does not mind SIGTERM."""
+    for step in range(job.get("steps", 3)):
+        with Path(job["folder"], "metrics.jsonl").open("a") as file:
+            file.write(f'{{"step": {step}}}\n')
+        time.sleep(job.get("pace", 0.0))
+    if job.get("hang"):
+        deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+        child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        write_json(Path(job["folder"], "child.json"), child.pid)
+        time.sleep(600)
+    return {"steps": job.get("steps", 3)}
+
+
+def fail_with(job: dict[str, Any]) -> Data:
+    """Raise an error as a library would."""
+    if job["error"] == "OSError":
+        raise OSError(28, "No space left on device")
+    raise RuntimeError(job["says"])

@@ -19,7 +19,7 @@ from tests.process.conftest import MakeJob, open_descriptors, read_when_written,
 async def test_a_done_job_returns_its_data(executor: LocalExecutor, make_job: MakeJob) -> None:
     pids: list[int] = []
     result = await executor.run(make_job("report"), pids.append)
-    assert list(result) == ["id", "status", "cause", "wall_seconds", "cpu_seconds", "exit", "data"]
+    assert list(result) == ["id", "status", "cause", "reason", "wall_seconds", "cpu_seconds", "exit", "data"]
     assert (result["id"], result["status"], result["cause"], result["exit"]) == (
         "c001-search-0",
         "done",

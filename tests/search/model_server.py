@@ -11,9 +11,11 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-SILENT, DRIP = "silent", "drip"
+SILENT, DRIP, TRUNCATED, CUT = "silent", "drip", "truncated", "cut"
 Reply = str | tuple[int, str]
-"""An answer's text, (HTTP status, body of the error), SILENT or DRIP."""
+"""An answer's text, (HTTP status, body of the error), SILENT, DRIP, TRUNCATED (the JSON ends in its middle) or CUT (the
+connection does).
+"""
 
 
 @dataclass
@@ -40,6 +42,15 @@ class ModelServer:
             while True:
                 await response.write(b" ")
                 await asyncio.sleep(0.02)
+        if reply == TRUNCATED:
+            return web.Response(text='{"id": "x", "object": "chat.completion", "choi', content_type="application/json")
+        if reply == CUT:
+            response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "900"})
+            await response.prepare(request)
+            await response.write(b'{"id": "x"')
+            assert request.transport is not None
+            request.transport.close()
+            return response
         if isinstance(reply, tuple):
             return web.json_response({"error": {"message": reply[1], "type": "error", "code": None}}, status=reply[0])
         message = {"role": "assistant", "content": reply}

@@ -16,7 +16,7 @@ from engine.search.analyst import Case, write_reflection
 from engine.search.context import Request, proposal_messages
 from engine.search.llm import Ledger, LLMFailed, complete
 from engine.search.proposer import Proposal, ProposalFailed, propose
-from tests.search.model_server import DRIP, SILENT, ModelServer, serving
+from tests.search.model_server import CUT, DRIP, SILENT, TRUNCATED, ModelServer, Reply, serving
 from tests.search.samples import ROOT, ROOT_CODE, answer_text, choice, scored
 
 CANARY = "sk-canary-5f1c2e7a9b3d4f60"
@@ -44,8 +44,10 @@ def lines(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ledger.path.read_text().splitlines()]
 
 
-async def ask(ledger: Ledger, timeout: float = 20.0) -> llm.LLMAnswer:
-    return await complete(MODEL, MESSAGES, purpose="propose", schema=None, timeout=timeout, seed=1, ledger=ledger)
+async def ask(ledger: Ledger, timeout: float = 20.0, turn: int = 1) -> llm.LLMAnswer:
+    return await complete(
+        MODEL, MESSAGES, purpose="propose", schema=None, timeout=timeout, seed=1, ledger=ledger, turn=turn
+    )
 
 
 async def test_an_answer_comes_with_its_cost_and_is_written_down(ledger: Ledger, point: Any) -> None:
@@ -61,7 +63,7 @@ async def test_an_answer_comes_with_its_cost_and_is_written_down(ledger: Ledger,
 
 async def test_a_server_error_is_asked_again_and_every_attempt_is_on_record(ledger: Ledger, point: Any) -> None:
     seen: list[dict[str, Any]] = []
-    ledger = Ledger(ledger.path, on_call=seen.append)
+    ledger = Ledger(ledger.path, on_call=lambda call, spent_usd: seen.append(call))
     async with serving((500, "oops"), (429, "slow down"), "fine") as server:
         point(server)
         assert (await ask(ledger)).text == "fine"
@@ -134,11 +136,41 @@ async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: A
     await llm.load()
     price = llm.PESSIMISTIC[1] * llm.MOST_TOKENS
     shared = Ledger(ledger.path, limit_usd=2.5 * price)
+    async with serving((400, "no"), SILENT) as server:
+        point(server)
+        found = await asyncio.gather(*(ask(shared, 0.5, turn) for turn in range(5)), return_exceptions=True)
+    # One cost nothing and left its place to the next; two that were never answered are paid whole.
+    assert len(server.requests) == 3 and shared.spent_usd == pytest.approx(2 * price, rel=0.01)
+    assert sum(isinstance(f, PoiseError) and f.code == Exit.REFUSED for f in found) == 2
+    assert shared.spent_usd <= 2.5 * price and shared.reserved_usd == pytest.approx(0)
+
+
+async def test_a_call_waits_for_money_that_others_have_only_set_aside(ledger: Ledger, point: Any) -> None:
+    shared = Ledger(ledger.path, limit_usd=1.2 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS)
     async with serving("fine") as server:
         point(server)
-        found = await asyncio.gather(*(ask(shared) for _ in range(5)), return_exceptions=True)
-    assert sum(isinstance(f, PoiseError) for f in found) == 3 and len(server.requests) == 2
-    assert shared.spent_usd <= 2.5 * price and shared.reserved_usd == pytest.approx(0)
+        found = await asyncio.gather(*(ask(shared, turn=turn) for turn in range(5)))
+    assert len(found) == len(server.requests) == 5, "each cost a fiftieth of what was set aside for it"
+
+
+@pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, (429, "slow down"), (500, "oops")])
+async def test_whatever_a_server_does_time_and_money_stay_within_bounds(
+    ledger: Ledger, point: Any, behaviour: Reply
+) -> None:
+    await llm.load()
+    price = 1.01 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS
+    poor = Ledger(ledger.path, limit_usd=2.5 * price)
+    async with serving(behaviour) as server:
+        point(server)
+        start = time.monotonic()
+        for turn in range(6):
+            with pytest.raises(PoiseError):
+                await ask(poor, 0.5, turn)
+        assert time.monotonic() - start < 6
+    refusal = isinstance(behaviour, tuple)
+    assert len(server.requests) == (6 * llm.ATTEMPTS if refusal else 2), "a refusal is free; all else may be billed"
+    assert poor.spent_usd == (0 if refusal else pytest.approx(2 * price, rel=0.01))
+    assert Ledger(ledger.path).spent_usd == poor.spent_usd
 
 
 async def test_an_interrupted_call_is_on_record_and_counted(ledger: Ledger, point: Any) -> None:

@@ -12,13 +12,12 @@ import torch
 import trl.trainer.utils as trl_utils
 from trl import GRPOTrainer
 
-from engine.algorithms.library.drops import DropUniform
-from engine.algorithms.library.entropy import AdaptiveEntropy
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
-from engine.errors import PoiseError
+from engine.process.child import Failure
+from engine.training import recording
 from engine.training.recording import Recorder, cut_after
-from engine.training.run import narrow_logprob_tile, newest_checkpoint
+from engine.training.run import narrow_logprob_tile
 from engine.training.trainer import PoiseTrainer
 from tests.training import toy
 
@@ -34,6 +33,7 @@ def test_trl_is_the_version_the_seam_was_read_in() -> None:
         ("_generate_and_score_completions", ["self", "inputs"]),
         ("_prepare_inputs", ["self", "generation_batch"]),
         ("_compute_loss", ["self", "model", "inputs"]),
+        ("_get_train_sampler", ["self", "dataset"]),
         ("log", ["self", "logs", "start_time"]),
     ],
 )
@@ -62,34 +62,9 @@ def train(
         callbacks=[recorder],
     )
     recorder.trainer = trainer
-    if resume is not None:
-        state = json.loads((resume / "pipeline.json").read_text())
-        pipeline.load_state_dict(state)
+    recorder.resume(resume)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return trainer
-
-
-def test_a_resumed_training_is_bit_equal_to_one_that_was_never_interrupted(tmp_path: Path) -> None:
-    """Optimizer, sampling, data order and a mechanism's own state all come back."""
-    algorithm = Algorithm("t", (AdaptiveEntropy(target=3.2), DropUniform()))
-    whole = train(tmp_path / "whole", algorithm, save_steps=4)
-    (tmp_path / "cut").mkdir()
-    (tmp_path / "cut" / "control").write_text("pause")
-    first = train(tmp_path / "cut", algorithm, save_steps=4)
-    assert first.state.global_step == 2, "it pauses where the batch ends"
-    (tmp_path / "cut" / "control").unlink()
-    checkpoint = newest_checkpoint(tmp_path / "cut" / "checkpoints")
-    assert checkpoint is not None
-    second = train(tmp_path / "cut", algorithm, resume=checkpoint, save_steps=4)
-    assert second.state.global_step == 8
-    theirs = toy.adapter(whole)
-    assert all(torch.equal(v, theirs[k]) for k, v in toy.adapter(second).items())
-    assert second.pipeline.state_dict() == whole.pipeline.state_dict()
-    files = [tmp_path / name / "metrics.jsonl" for name in ("whole", "cut")]
-    rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
-    for one, other in zip(*rows, strict=True):
-        for key in ("step", "loss", "grad_norm", "reward", "kl", "entropy", "clip_fraction", "all_fail", "parts"):
-            assert one[key] == other[key], key
 
 
 def test_every_metric_of_an_update_is_written_and_finite(tmp_path: Path) -> None:
@@ -115,8 +90,17 @@ def test_a_narrow_log_probability_tile_changes_no_number(tmp_path: Path, monkeyp
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_with_its_update(tmp_path: Path) -> None:
-    with pytest.raises(PoiseError, match=r"diverged: .* at update 2"):
+    with pytest.raises(Failure, match=r"diverged: .* at update 2") as ended:
         train(tmp_path / "t", Algorithm("GRPO"), save_steps=8, learning_rate=float("inf"))
+    assert ended.value.reason == "diverged"
+
+
+def test_a_loss_that_is_finite_and_absurd_ends_the_training_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(recording.BOUNDS, "kl", 1e-9)
+    with pytest.raises(Failure, match=r"diverged: kl is .* at update 2"):
+        train(tmp_path / "t", Algorithm("GRPO"), save_steps=8)
 
 
 def test_cutting_a_metrics_file_drops_newer_and_torn_lines_only(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The commands of the control socket, typed: what a client may send, checked before anything is done."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import Exit, PoiseError
+
+Name = Literal["ping", "status", "pause", "resume", "prune", "restore", "pin", "unpin", "stop"]
+NODE_ONLY = ("prune", "restore", "pin", "unpin")
+"""Commands to a candidate; `pause` and `resume` go to one or to the run, the others to the run."""
+
+
+class Command(BaseModel):
+    """One command.
+
+    Attributes:
+        node: id or unique name of a candidate.
+        by: which client sends it.
+        id: of this sending; a second command of the same id is not obeyed again but gets the first one's answer.
+        uid: the user at the other end of the socket, vouched for by the kernel.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    command: Name
+    node: str | None = Field(None, max_length=200)
+    by: str = Field("user", max_length=64)
+    id: str | None = Field(None, max_length=64)
+    uid: int | None = None
+
+    @property
+    def who(self) -> dict[str, Any]:
+        """What a record of it says of its sender."""
+        return {"by": self.by, "user": _user_name(self.uid)}
+
+
+def read_command(command: str, fields: dict[str, Any]) -> Command:
+    """A command as it came.
+
+    Raises:
+        PoiseError: wrong usage (2): no such command, or fields it cannot have.
+    """
+    if command not in get_args(Name):
+        raise PoiseError(f"unknown command {command!r}", Exit.USAGE)
+    try:
+        made = Command.model_validate({**fields, "command": command})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PoiseError(f"{command}: {where}: {first['msg']}", Exit.USAGE) from None
+    if command in NODE_ONLY and not made.node:
+        raise PoiseError(f"{command} needs a node", Exit.USAGE)
+    return made
+
+
+def _user_name(uid: int | None) -> str | None:
+    if uid is None:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
