@@ -71,7 +71,7 @@ def test_hours_of_an_engine_that_was_killed_count_and_the_budget_still_ends_the_
         for event in EventReader(folder.events).read()
         if event.kind == "trial.updated" and event.data.get("status") == "training" and event.time > again
     ]
-    assert begun and max(begun) <= hours * 3600 + TICK_SECONDS + 0.5, "nothing begins once the budget is used"
+    assert begun and max(begun) <= hours * 3600 + TICK_SECONDS + 3, "nothing begins once the budget is used"
     trained = sum(t["cost"]["train_seconds"] for t in exported["trials"])
     assert trained > 0, "the killed training's time is on its trial's record"
 
