@@ -1,7 +1,7 @@
 """The archive beside stock TinyDB and a bare append, in one run: `python -P -m benchmarks.archive [--quick]`.
 
-Every operation ends with its data on disk (fsync or fdatasync). Documents are candidates of 4 KB of JSON. Stock and ours
-are asked by the same TinyDB calls. Medians, in milliseconds.
+Every operation ends with its data on disk (fsync or fdatasync). Documents are candidates of 4 KB of JSON. Stock and
+ours are asked by the same TinyDB calls. Medians, in milliseconds.
 """
 
 import argparse
@@ -28,14 +28,15 @@ SIZES = (100, 1_000, 5_000, 20_000)
 DOCUMENT_BYTES = 4096
 TIMES = 300
 MEMORY = """
-import os, resource, sys, time
+import os, sys, time
 from pathlib import Path
 from engine.archive.store import Archive
 def now(): return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 before, start = now(), time.perf_counter()
 archive = Archive.open(Path(sys.argv[1]))
 seconds = time.perf_counter() - start
-print(seconds, now() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+[peak] = [int(l.split()[1]) * 1024 for l in open("/proc/self/status") if l.startswith("VmHWM")]
+print(seconds, now() - before, peak - before)
 """
 
 
@@ -43,7 +44,8 @@ def document(number: int) -> dict[str, Any]:
     """A candidate as the engine stores it, padded to 4 KB by its reflection."""
     tasks = ("copy", "sort", "add", "parity", "count", "reverse")
     value = {
-        "id": f"c{number:05d}", "name": f"node {number}", "parent": "c00000", "depth": 3, "status": "scored", "cause": None,
+        "id": f"c{number:05d}", "name": f"node {number}", "parent": "c00000", "depth": 3,
+        "status": "scored", "cause": None,
         "proposal": {"hypothesis": "h" * 300, "mechanisms": [{"name": "ClipHigher", "params": {"high": 0.28}}]},
         "code_sha256": "0" * 64, "overall": 41.25,
         "benchmarks": {t: {"metric": "avg@4", "value": 50.0, "n": 64, "ci": [40.0, 60.0]} for t in tasks},
@@ -164,8 +166,9 @@ def main() -> None:
         cells += [f"{r['memory']:.2f}", f"{r['peak']:.2f}", f"{r['slowest']:.1f} ({r['beside']:.0f})"]
         print("| " + " | ".join(cells) + " |")
     first, last = rows[0], rows[-1]
-    print(f"\nFlat: insert {last['insert'] / first['insert']:.2f}, update {last['update'] / first['update']:.2f} ", end="")
-    print(f"(the time at {last['documents']:.0f} documents over that at {first['documents']:.0f}).")
+    flat = {name: last[name] / first[name] for name in ("insert", "update")}
+    print(f"\nFlat: insert {flat['insert']:.2f}, update {flat['update']:.2f}: the time at ", end="")
+    print(f"{last['documents']:.0f} documents over that at {first['documents']:.0f}.")
     if options.out:
         options.out.write_text(json.dumps(rows, indent=2) + "\n")
 

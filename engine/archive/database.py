@@ -14,10 +14,13 @@ from tinydb.storages import Storage
 from tinydb.table import Document as TinyDocument
 from tinydb.table import Table
 
-from engine.archive.snapshot import Document, Tables
+from engine.archive.snapshot import Document, Stored, Tables
 
 Changes = dict[str, dict[str, Document | None] | None]
 """Table -> document's id -> the whole new document, or None where it is removed; None instead of a table drops it."""
+
+Encoded = dict[str, dict[str, Stored | None] | None]
+"""The same, with documents as they are stored."""
 
 Sink = Callable[[bytes], None]
 """Takes changes as JSON and returns when they are on disk; if it raises, nothing is changed."""
@@ -29,11 +32,8 @@ class JournalStorage(Storage):
     def __init__(self, tables: Tables, sink: Sink) -> None:
         super().__init__()
         self.tables = tables
-        self.ids: dict[str, dict[str, str]] = {}
-        """Table -> a document's own "id" -> TinyDB's id of it."""
         self._sink = sink
-        for name, table in tables.items():
-            self._note(name, table)
+        self._ids: dict[str, dict[str, str]] = {}
 
     def read(self) -> Tables | None:
         """The tables themselves: nobody may change them in place."""
@@ -43,30 +43,53 @@ class JournalStorage(Storage):
         """Refuses: no caller stores whole tables, unless TinyDB has changed underneath."""
         raise NotImplementedError("this TinyDB stores whole tables: its private interface has changed")
 
-    def change(self, changes: Changes) -> None:
-        """Store changed documents, then count them. Raises whatever the sink raises; then nothing is changed."""
-        stored = orjson.dumps(changes)
-        self._sink(stored)
-        self.apply(orjson.loads(stored))
+    def change(self, changes: Changes, store: Callable[[bytes], None] | None = None) -> None:
+        """Store changed documents, then count them. Raises whatever the sink raises; then nothing is changed.
 
-    def apply(self, changes: Changes) -> None:
-        """Count changes that are on disk. The documents become ours."""
+        Args:
+            store: instead of the sink.
+        """
+        encoded = encode_changes(changes)
+        (store or self._sink)(as_json(encoded))
+        replay(self.tables, encoded)
         for name, table in changes.items():
-            replay(self.tables, {name: table})
-            self._note(name, table or {})
+            ids = self._ids.get(name)
+            if ids is not None:
+                self._note(ids, table or {})
 
-    def _note(self, name: str, table: Mapping[str, Document | None]) -> None:
-        ids = self.ids.setdefault(name, {})
-        if not self.tables.get(name):
-            ids.clear()
+    def doc_id(self, name: str, id: str) -> str | None:
+        """TinyDB's id of the document that names itself `id`."""
+        table = self.tables.get(name, {})
+        if name not in self._ids:
+            self._note(self._ids.setdefault(name, {}), table)
+        doc_id = self._ids[name].get(id)
+        return doc_id if doc_id in table and table[doc_id].get("id") == id else None
+
+    @staticmethod
+    def _note(ids: dict[str, str], table: Mapping[str, Mapping[str, Any] | None]) -> None:
         for doc_id, document in table.items():
             if document is not None and isinstance(id := document.get("id"), str):
                 ids[id] = doc_id
 
 
-def replay(tables: Tables, changes: Changes) -> None:
+def encode_changes(changes: Changes) -> Encoded:
+    """Changed documents as they are stored. Raises TypeError for what is no JSON."""
+    return {
+        name: None
+        if table is None
+        else {i: None if document is None else Stored(orjson.dumps(document)) for i, document in table.items()}
+        for name, table in changes.items()
+    }
+
+
+def as_json(encoded: Encoded) -> bytes:
+    """Changes as they stand in a record."""
+    return orjson.dumps(encoded, default=lambda stored: orjson.Fragment(stored.data))
+
+
+def replay(tables: Tables, encoded: Encoded) -> None:
     """Apply changes to tables; doing it twice is doing it once."""
-    for name, table in changes.items():
+    for name, table in encoded.items():
         if table is None:
             tables.pop(name, None)
             continue
@@ -89,7 +112,7 @@ class OwnDocument(TinyDocument, metaclass=_AnyDocument):
     """A document that a caller may change: it shares nothing with the table."""
 
     def __init__(self, value: Mapping[str, Any], doc_id: int) -> None:
-        super().__init__(orjson.loads(orjson.dumps(value)), doc_id)
+        super().__init__(value.load() if isinstance(value, Stored) else value, doc_id)
 
 
 class JournalTable(Table):
@@ -137,7 +160,7 @@ class Database(TinyDB):
 class Draft(MutableMapping[int, MutableMapping[str, Any]]):
     """A table as TinyDB's updaters see it: integer ids, documents they may change, nothing copied before."""
 
-    def __init__(self, table: Mapping[str, Document]) -> None:
+    def __init__(self, table: Mapping[str, Stored]) -> None:
         self._table = table
         self._touched: dict[int, MutableMapping[str, Any] | None] = {}
 
@@ -148,7 +171,7 @@ class Draft(MutableMapping[int, MutableMapping[str, Any]]):
             if not isinstance(document, DraftDocument):
                 found[str(doc_id)] = None if document is None else dict(document)
             elif document.changed():
-                found[str(doc_id)] = dict(document)
+                found[str(doc_id)] = document.whole()
         return found
 
     def __getitem__(self, doc_id: int) -> MutableMapping[str, Any]:
@@ -192,17 +215,24 @@ class Draft(MutableMapping[int, MutableMapping[str, Any]]):
 class DraftDocument(MutableMapping[str, Any]):
     """A document copied where it is changed: reading a plain value copies nothing."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Stored) -> None:
         self._document = document
         self._own: Document = {}
         self._removed: set[str] = set()
 
     def changed(self) -> bool:
         """Whether it differs from the stored one."""
+        before = self._document.load() if self._own else {}
         return bool(self._removed) or any(
-            key not in self._document or orjson.dumps(self._document[key]) != orjson.dumps(value)
-            for key, value in self._own.items()
+            key not in before or orjson.dumps(before[key]) != orjson.dumps(value) for key, value in self._own.items()
         )
+
+    def whole(self) -> Document:
+        """The document as it is now."""
+        document = self._document.load()
+        for key in self._removed:
+            document.pop(key, None)
+        return {**document, **self._own}
 
     def __getitem__(self, key: str) -> Any:
         if key in self._own:
@@ -211,7 +241,7 @@ class DraftDocument(MutableMapping[str, Any]):
             raise KeyError(key)
         value = self._document[key]
         if isinstance(value, dict | list):
-            value = self._own[key] = orjson.loads(orjson.dumps(value))
+            self._own[key] = value
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -228,8 +258,7 @@ class DraftDocument(MutableMapping[str, Any]):
         return key in self._own or (key in self._document and key not in self._removed)
 
     def __iter__(self) -> Iterator[str]:
-        yield from (key for key in self._document if key in self)
-        yield from (key for key in self._own if key not in self._document)
+        yield from self.whole()
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

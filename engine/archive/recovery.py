@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from engine.archive.database import replay
+from engine.archive.database import encode_changes, replay
 from engine.archive.journal import Scan, journal_path, journals, scan
 from engine.archive.snapshot import BEGINNING, OUTBOX, Document, Mark, Tables, Unreadable, load_snapshot
 from engine.errors import Exit, PoiseError
@@ -142,7 +142,9 @@ def _load(path: Path, snapshot: int | None) -> Contents:
         with os.fdopen(os.dup(snapshot), "rb") as file:
             contents.tables, mark = load_snapshot(file)
         if mark is None:
-            contents.outbox = list(contents.tables.pop(OUTBOX, {}).values())
+            if generations:
+                raise Unreadable("of the former format, but there are journals")
+            contents.outbox = [event.load() for event in contents.tables.pop(OUTBOX, {}).values()]
             return contents
         contents.mark = mark
     except Unreadable as reason:
@@ -220,7 +222,7 @@ def _replay(contents: Contents, segment: Segment) -> None:
     for record in segment.scan.records:
         value = orjson.loads(record.payload)
         if record.sequence > contents.mark.record:
-            replay(contents.tables, value["tables"])
+            replay(contents.tables, encode_changes(value["tables"]))
         _note_events(segment, value["events"])
     contents.segments.append(segment)
 

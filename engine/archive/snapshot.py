@@ -1,7 +1,7 @@
 """The snapshot: `archive.json`, plain TinyDB JSON that a stock TinyDB opens, replaced whole or not at all.
 
-A document stands on a line. Beside the archive's tables it holds one more, `journal`, with one document: the mark. It says which journal goes
-on from here, and a checksum of everything before it.
+A document stands on a line. Beside the archive's tables it holds one more, `journal`, with one document: the mark. It
+says which journal goes on from here, and has a checksum of everything before it.
 """
 
 import os
@@ -16,7 +16,37 @@ import orjson
 from engine.archive.files import sync_folder, write_all
 
 Document = dict[str, Any]
-Tables = dict[str, dict[str, Document]]
+
+
+class Stored(Mapping[str, Any]):
+    """A document as the JSON it was written as: a third of what it takes as Python objects. Reading parses it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def load(self) -> Document:
+        """A document of the caller's own."""
+        document: Document = orjson.loads(self.data)
+        return document
+
+    def __getitem__(self, key: str) -> Any:
+        return self.load()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.load())
+
+    def __len__(self) -> int:
+        return len(self.load())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and self.load() == dict(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+Tables = dict[str, dict[str, Stored]]
 
 MARK = "journal"
 """Name of the table that holds the mark."""
@@ -66,17 +96,20 @@ def load_snapshot(file: BinaryIO) -> tuple[Tables, Mark | None]:
     if not found:
         return _load_former(file.read())
     try:
-        stored = orjson.loads(tail[:-1])["1"]
+        stored = orjson.loads(b'{"":' + tail)[""]["1"]
         mark = Mark(*(int(stored[key]) for key in ("generation", "start", "record", "event")))
-        return _load_lines(file, int(stored["bytes"]), stored["crc32"]), mark
+        tables, checksum = _load_lines(file, int(stored["bytes"]))
+        if zlib.crc32(orjson.dumps(vars(mark)), checksum) != stored["crc32"]:
+            raise Unreadable("damaged: its checksum is wrong")
+        return tables, mark
     except (KeyError, TypeError, ValueError):
         raise Unreadable("damaged") from None
 
 
-def _load_lines(file: BinaryIO, size: int, expected: int) -> Tables:
-    """Line by line, so that no second copy of everything is ever in memory. Raises ValueError or Unreadable."""
+def _load_lines(file: BinaryIO, size: int) -> tuple[Tables, int]:
+    """Line by line, so that no second copy of everything is ever in memory. Raises ValueError."""
     tables: Tables = {}
-    table: dict[str, Document] = {}
+    table: dict[str, Stored] = {}
     checksum = 0
     for line in file:
         size -= len(line)
@@ -86,10 +119,9 @@ def _load_lines(file: BinaryIO, size: int, expected: int) -> Tables:
         if line.endswith(b":{\n"):
             table = tables.setdefault(orjson.loads(line.removeprefix(b"{")[:-3]), {})
         elif line.startswith(b'"'):
-            table.update(orjson.loads(b"{%s}" % line.rstrip(b",\n")))
-    if checksum != expected:
-        raise Unreadable("damaged: its checksum is wrong")
-    return tables
+            doc_id, _, document = line.partition(b":")
+            table[doc_id[1:-1].decode()] = Stored(document.rstrip(b",\n"))
+    return tables, checksum
 
 
 def _load_former(data: bytes) -> tuple[Tables, None]:
@@ -99,12 +131,13 @@ def _load_former(data: bytes) -> tuple[Tables, None]:
         raise Unreadable(f"damaged: {error}" if data else "damaged: it is empty") from None
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise Unreadable("no archive: it holds no tables")
-    if MARK in tables:
-        raise Unreadable("not as the engine wrote it: another program has changed it")
-    return tables, None
+    if MARK in tables or b"\n" in data:  # the former format was one line
+        raise Unreadable("not as the engine wrote it: damaged, or changed by another program")
+    stored = {name: {i: Stored(orjson.dumps(d)) for i, d in table.items()} for name, table in tables.items()}
+    return stored, None
 
 
-def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Document]], mark: Mark, keep: Path | None) -> None:
+def write_snapshot(path: Path, tables: Mapping[str, Mapping[str, Stored]], mark: Mark, keep: Path | None) -> None:
     """Replace a snapshot; a crash at any moment leaves the old one or the new one.
 
     Args:
@@ -140,7 +173,7 @@ def _keep(path: Path, keep: Path, temporary: Path) -> None:
         os.rename(temporary, keep)
 
 
-def _write(handle: int, tables: Mapping[str, Mapping[str, Document]], mark: Mark) -> None:
+def _write(handle: int, tables: Mapping[str, Mapping[str, Stored]], mark: Mark) -> None:
     size = checksum = 0
     for piece in _pieces(tables):
         write_all(handle, piece, size)
@@ -148,19 +181,20 @@ def _write(handle: int, tables: Mapping[str, Mapping[str, Document]], mark: Mark
         os.fdatasync(handle)
         checksum = zlib.crc32(piece, checksum)
         size += len(piece)
+    checksum = zlib.crc32(orjson.dumps(vars(mark)), checksum)
     stored = {**vars(mark), "bytes": size, "crc32": checksum}
     tail = b'"%s":{"1":%s}}' % (MARK.encode(), orjson.dumps(stored))
     write_all(handle, tail, size)
 
 
-def _pieces(tables: Mapping[str, Mapping[str, Document]]) -> Iterator[bytes]:
+def _pieces(tables: Mapping[str, Mapping[str, Stored]]) -> Iterator[bytes]:
     """The tables as JSON, a document a line; one at a time, to let other threads in."""
     piece = bytearray(b"{")
     for name, table in tables.items():
         piece += orjson.dumps(name) + b":{\n"
         between = b""
         for doc_id, document in table.items():
-            piece += between + orjson.dumps(doc_id) + b":" + orjson.dumps(document)
+            piece += between + orjson.dumps(doc_id) + b":" + document.data
             between = b",\n"
             if len(piece) >= PIECE:
                 yield bytes(piece)
