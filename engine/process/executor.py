@@ -17,7 +17,7 @@ import orjson
 
 from engine.archive.files import read_limited, write_atomic, write_json
 from engine.errors import Exit, PoiseError
-from engine.process.child import REASONS, Job, log_name, one_line
+from engine.process.child import NO_SPACE_EXIT, REASONS, Job, log_name, one_line
 from engine.process.launch import Child, Launcher
 from engine.process.launch import Exit as ChildExit
 from engine.process.limits import Limits
@@ -303,6 +303,8 @@ def read_result(folder: Path, log: str, code: int) -> Judgement:
         known = reason if status == "failed" and reason in REASONS else None
         return status, None if cause is None else one_line(str(cause)), data, known
     except FileNotFoundError:
+        if code == NO_SPACE_EXIT:
+            return "failed", "no space left on the disk", {}, "disk"
         return "failed", f"ended without a result (exit code {code}); see {log}", {}, None
     except (OSError, ValueError, KeyError, TypeError) as error:
         return "failed", one_line(f"wrote a result.json that cannot be used: {error}"), {}, None
