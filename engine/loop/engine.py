@@ -114,7 +114,8 @@ class Engine:
         for trial in self.active:
             self.runner.control(trial, "pause")
         if who == DISK:
-            print(f"poise: paused: {reason}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # the log is on that disk too
+                print(f"poise: paused: {reason}", file=sys.stderr, flush=True)
             self.book.log(f"paused: {reason}", level="error")
         self.book.set_run_status("paused", reason)
         await self.notify()

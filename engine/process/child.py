@@ -57,6 +57,8 @@ grader, or no memory where the micro-batch cannot be made smaller.
 """
 
 
+NO_SPACE_EXIT = 75
+"""The exit code of a child that found no space even for its result (EX_TEMPFAIL of sysexits.h)."""
 LAST_MEGABYTES = 16
 """With less than this left on the disk, a write that failed for no reason given failed for want of space."""
 

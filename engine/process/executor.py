@@ -17,7 +17,7 @@ import orjson
 
 from engine.archive.files import read_limited, write_atomic, write_json
 from engine.errors import Exit, PoiseError
-from engine.process.child import REASONS, Job, log_name, one_line
+from engine.process.child import NO_SPACE_EXIT, REASONS, Job, log_name, one_line
 from engine.process.launch import Child, Launcher
 from engine.process.launch import Exit as ChildExit
 from engine.process.limits import Limits
@@ -29,6 +29,8 @@ RESULT_LIMIT = 1 << 20
 
 LOOK_SECONDS = 1.0
 """How often a job's progress is looked at."""
+IDLE_SHARE = 0.1
+"""Of its time that a working job uses the processor at least."""
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that a job does not bring upon itself."""
 
@@ -278,7 +280,9 @@ def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, kille
         case "hung":
             return "timeout", f"made no progress for {limits.step_seconds:g} s", {}, "hung"
         case "time":
-            return "timeout", f"ran longer than {limits.wall_seconds:g} s", {}, "time"
+            # Steps cannot tell of a job that has none: one that hardly used the processor did not work, it hung.
+            idle = "progress" not in job and exit.cpu_seconds < IDLE_SHARE * exit.wall_seconds
+            return "timeout", f"ran longer than {limits.wall_seconds:g} s", {}, "hung" if idle else "time"
         case "memory":
             return "killed", "the machine ran out of memory", {}, "memory"
     if exit.signal == signal.SIGXCPU and limits.cpu_seconds is not None:
@@ -303,6 +307,8 @@ def read_result(folder: Path, log: str, code: int) -> Judgement:
         known = reason if status == "failed" and reason in REASONS else None
         return status, None if cause is None else one_line(str(cause)), data, known
     except FileNotFoundError:
+        if code == NO_SPACE_EXIT:
+            return "failed", "no space left on the disk", {}, "disk"
         return "failed", f"ended without a result (exit code {code}); see {log}", {}, None
     except (OSError, ValueError, KeyError, TypeError) as error:
         return "failed", one_line(f"wrote a result.json that cannot be used: {error}"), {}, None

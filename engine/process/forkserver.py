@@ -17,6 +17,7 @@ It ends, and kills every process below it, when its engine dies or closes the so
 """
 
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -191,6 +192,8 @@ def become_child(job: child.Job, server: int, grader: int | None, allow_calls: b
         apply(Limits.of(job))
         code = child.run(job if grader is None else {**job, "grader_fd": GRADER_FD}, allow_calls)
     except BaseException as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            code = child.NO_SPACE_EXIT
         with suppress(BaseException):
             print(f"the child could not run its job: {error!r}", file=sys.stderr, flush=True)
     finally:

@@ -18,7 +18,7 @@ from engine.process.control import LINE_LIMIT, ControlServer, send
 async def handle(command: str, fields: dict[str, Any]) -> dict[str, Any]:
     match command:
         case "ping":
-            return {"echo": fields}
+            return {"echo": {key: value for key, value in fields.items() if key != "uid"}, "uid": fields["uid"]}
         case "prune":
             raise PoiseError(f"no node {fields['node']!r}", Exit.NOT_FOUND)
         case "hang":
@@ -53,7 +53,12 @@ async def exchange(path: Path, line: bytes) -> bytes:
 
 
 async def test_a_command_is_answered_with_its_data(path: Path) -> None:
-    assert await ask(path, "ping", node="c003", text="ä\n") == {"echo": {"node": "c003", "text": "ä\n"}}
+    answer = await ask(path, "ping", node="c003", text="ä\n")
+    assert answer["echo"] == {"node": "c003", "text": "ä\n"}
+
+
+async def test_who_sends_a_command_is_what_the_kernel_says(path: Path) -> None:
+    assert (await ask(path, "ping", uid=12345))["uid"] == os.getuid()
 
 
 async def test_only_the_user_may_open_the_socket(path: Path) -> None:
@@ -72,7 +77,7 @@ async def test_a_bug_in_one_command_is_told_and_the_next_one_works(path: Path) -
     assert caught.value.code == Exit.ERROR
     with pytest.raises(PoiseError, match="failed at 'odd': TypeError"):
         await ask(path, "odd")
-    assert await ask(path, "ping") == {"echo": {}}
+    assert (await ask(path, "ping"))["echo"] == {}
 
 
 async def test_an_engine_that_does_not_answer_is_one_clear_line(path: Path) -> None:
@@ -126,7 +131,7 @@ NO_COMMANDS = {
 @pytest.mark.parametrize("name", NO_COMMANDS)
 async def test_what_is_no_command_is_refused_and_harms_nothing(path: Path, name: str) -> None:
     assert b'"ok":false' in await exchange(path, NO_COMMANDS[name] + b"\n")
-    assert await ask(path, "ping") == {"echo": {}}
+    assert (await ask(path, "ping"))["echo"] == {}
 
 
 async def test_an_endless_command_is_refused(path: Path) -> None:
@@ -143,7 +148,7 @@ async def test_a_client_that_leaves_early_harms_nothing(path: Path) -> None:
         _, writer = await asyncio.open_unix_connection(path)
         writer.write(b'{"command": "ping"}\n{"command"')
         writer.transport.abort()
-    assert await ask(path, "ping") == {"echo": {}}
+    assert (await ask(path, "ping"))["echo"] == {}
 
 
 async def test_an_engine_may_stop_while_clients_hang_on(tmp_path: Path) -> None:
@@ -166,7 +171,7 @@ async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     old.close()
     server = ControlServer(path, handle)
     await server.start()
-    assert await ask(path, "ping") == {"echo": {}}
+    assert (await ask(path, "ping"))["echo"] == {}
     await server.close()
 
 

@@ -52,6 +52,13 @@ async def test_slow_steps_are_no_hang(executor: LocalExecutor, make_job: MakeJob
     assert (await executor.run(job))["status"] == "done"
 
 
+@pytest.mark.parametrize(("function", "reason"), [("loop", "time"), ("ignore_termination", "hung")])
+async def test_a_job_without_steps_hangs_if_it_overruns_its_time_and_does_nothing(
+    executor: LocalExecutor, make_job: MakeJob, function: str, reason: str
+) -> None:
+    assert (await executor.run(make_job(function, limits={"wall_seconds": 0.8})))["reason"] == reason
+
+
 def test_a_machine_that_was_paused_kills_nobody_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(executors.time, "monotonic", lambda: now)
