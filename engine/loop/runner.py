@@ -25,7 +25,7 @@ from engine.loop.supervise import STEP_SECONDS, no_space
 from engine.process.executor import Executor, Result, read_result
 from engine.training.checkpoints import furthest
 
-TAIL_SECONDS = 0.5
+TAIL_SECONDS = 1.0
 """How often a running trial's metrics are read; each reading is at most one event."""
 SPLIT = "development"
 KILL = "kill"
