@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
@@ -160,7 +160,7 @@ class Algorithm:
             KeyError: a name that no mechanism of this algorithm has.
         """
         names = self._known(off)
-        return self._with(self.name, tuple(m for m in self.mechanisms if m.name not in names))
+        return replace(self, mechanisms=tuple(m for m in self.mechanisms if m.name not in names))
 
     def only(self, on: Iterable[str]) -> Algorithm:
         """The same algorithm with the named mechanisms alone, in their order.
@@ -169,7 +169,7 @@ class Algorithm:
             KeyError: a name that no mechanism of this algorithm has.
         """
         names = self._known(on)
-        return self._with(self.name, tuple(m for m in self.mechanisms if m.name in names))
+        return replace(self, mechanisms=tuple(m for m in self.mechanisms if m.name in names))
 
     def crossover(self, other: Algorithm, names: Iterable[str]) -> Algorithm:
         """This algorithm with the named mechanisms of another; one of the same name takes its place.
@@ -179,10 +179,7 @@ class Algorithm:
         """
         gifts = {m.name: m for m in other.only(names).mechanisms}
         mine = tuple(gifts.pop(m.name, m) for m in self.mechanisms)
-        return self._with(f"{self.name} x {other.name}", (*mine, *gifts.values()))
-
-    def _with(self, name: str, mechanisms: tuple[Mechanism, ...]) -> Algorithm:
-        return Algorithm(name, mechanisms, self.claims, self.order)
+        return replace(self, name=f"{self.name} x {other.name}", mechanisms=(*mine, *gifts.values()))
 
     def _known(self, names: Iterable[str]) -> set[str]:
         wanted = {names} if isinstance(names, str) else set(names)

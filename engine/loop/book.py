@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.archive.events import Event
 from engine.archive.store import Archive, Change, Document, NoSpace, ReadOnlyArchive
+from engine.loop.budget import gpu_seconds
 
 SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
 """Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
@@ -82,8 +83,7 @@ class Book:
             llm_usd: that language models cost.
             reserved: what is set aside from now on, see `engine.loop.budget.write_down`.
         """
-        gpu_seconds = round(sum(t["cost"]["gpu_seconds"] for t in self.trials.values()), 3)
-        fields: Document = {"spent": {**self.run["spent"], "gpu_seconds": gpu_seconds}}
+        fields: Document = {"spent": {**self.run["spent"], "gpu_seconds": gpu_seconds(self.trials.values())}}
         if llm_usd is not None:
             fields["spent"]["llm_usd"] = llm_usd
         if wall_seconds is not None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.archive.estimate import cost_to_go, recent_calls
 from engine.errors import Exit, PoiseError
-from engine.loop.book import Book
 from engine.loop.machine import gpu_names
+
+if TYPE_CHECKING:
+    from engine.loop.book import Book
 
 SLICE_SECONDS = 10.0
 """How far ahead running time is set aside on disk: what a crash can cost a budget of hours at most."""

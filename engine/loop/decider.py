@@ -46,6 +46,8 @@ class Decider:
         self.config = config
         self.book = book
         self.executor = executor
+        self._verified: dict[str, dict[str, Any]] = {}
+        """What `find_twin` needs of earlier candidates' verifications."""
         self.ledger = Ledger(
             folder.llm,
             limit_usd=config.usd or None,
@@ -232,13 +234,17 @@ class Decider:
 
     def _reports(self, node: str) -> dict[str, dict[str, Any]]:
         """What verification said of a candidate and of every earlier one that passed, by id, in order."""
-        reports = {}
-        for other in sorted(self.book.candidates, key=slot_of):
-            if slot_of(other) < slot_of(node):
-                path = self.folder.candidate(other).verification
-                reports[other] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        reports[node] = json.loads(self.folder.candidate(node).verification.read_text(encoding="utf-8"))
+        earlier = [other for other in sorted(self.book.candidates, key=slot_of) if slot_of(other) < slot_of(node)]
+        for other in earlier:  # an earlier one's verification does not change any more: read once
+            if other not in self._verified:
+                self._verified[other] = self._report(other)
+        reports = {**{other: self._verified[other] for other in earlier}, node: self._report(node)}
         return {key: report for key, report in reports.items() if report.get("passed")}
+
+    def _report(self, node: str) -> dict[str, Any]:
+        path = self.folder.candidate(node).verification
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {key: report.get(key) for key in ("passed", "fingerprint", "profile_fingerprint", "signature")}
 
     def _document(
         self,

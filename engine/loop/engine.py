@@ -20,7 +20,7 @@ from engine.loop.book import HELD, SETTLED, Book, candidate_id, root_id, slot_of
 from engine.loop.budget import SLICE_SECONDS, Stopwatch, charge_lost, gpu_seconds, gpus_a_trial, used_up, write_down
 from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
-from engine.loop.guard import DISK, Guard
+from engine.loop.guard import DISK, TICK_SECONDS, Guard
 from engine.loop.runner import TrialRunner
 from engine.loop.seeds import train_seed
 from engine.loop.settled import ready
@@ -28,9 +28,6 @@ from engine.loop.supervise import RESERVE_MB, RETRIES, PatientExecutor, Verdict,
 from engine.process.executor import Executor, Result
 
 T = TypeVar("T")
-
-TICK_SECONDS = 1.0
-"""How often budgets are looked at."""
 
 
 class Engine:

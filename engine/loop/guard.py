@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engine.loop.engine import Engine
 
 TICK_SECONDS = 1.0
-"""How often it looks."""
+"""How often the engine looks at its disk and its budgets."""
 DISK = "disk"
 """Who pauses the run while there is no space."""
 MIB = 1 << 20

@@ -16,7 +16,7 @@ import pytest
 from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
 from engine.loop.budget import SLICE_SECONDS
-from engine.loop.engine import TICK_SECONDS
+from engine.loop.guard import TICK_SECONDS
 from tests.run.test_language_model import GOOD, REFLECTION
 from tests.run.world import Events, World, engine_process, profile, wait_for
 from tests.search.model_server import SILENT, serving
