@@ -17,9 +17,12 @@ from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
 from engine.loop.book import Book
+from engine.loop.confinement import floor_of
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
+from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
+from engine.sandbox.probe import available, hints
 from engine.search.answers import BadAnswer, read_algorithm
 from engine.tasks import load_taskset
 
@@ -38,6 +41,7 @@ class RunConfig:
         workers: trainings side by side.
         root: an algorithm file that stands in the place of GRPO, or "".
         hours, usd, gpu_hours: budgets; 0 means none.
+        sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
     """
 
     id: str
@@ -53,6 +57,7 @@ class RunConfig:
     usd: float
     profile: dict[str, Any]
     gpu_hours: float = 0.0
+    sandbox_floor: str = DEFAULT_FLOOR
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -79,10 +84,12 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         usd=float(request.get("usd") or 0.0),
         profile=profile,
         gpu_hours=_gpu_hours(request.get("gpu_hours")),
+        sandbox_floor=floor_of(request),
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
     load_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
+    check_floor(available(), config.sandbox_floor, hints())
     folder = create_run(Path(request["runs_dir"]), config.id)
     write_config(folder, config)
     return folder, config

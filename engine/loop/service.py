@@ -17,6 +17,7 @@ from engine.archive.store import Archive
 from engine.errors import Exit, PoiseError
 from engine.loop.book import Book
 from engine.loop.config import RunConfig, budget_of, extend, new_run, read_config
+from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
@@ -29,6 +30,7 @@ from engine.process.lock import RunLock
 from engine.process.registry import register, socket_path, unregister
 from engine.process.telemetry import Telemetry
 from engine.profiles.load_model import model_dir
+from engine.sandbox.layers import level
 from engine.tasks.grader_client import GraderProcess
 
 
@@ -46,6 +48,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
     # From the first moment on: whoever started it may hang up at any time.
     signal.signal(signal.SIGHUP, lambda *_: None)
     folder, config = _open(command, request)
+    floor = WEAK if request.get("allow_weak_sandbox") else config.sandbox_floor
     async with AsyncExitStack() as stack:
         address = socket_path(folder.path)
         lock = RunLock.acquire(folder.lock, str(address))
@@ -53,14 +56,17 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         archive = Archive.open(folder.archive)
         stack.callback(archive.close)
         book = Book(archive)
+        sandbox = sandbox_for(config.profile, floor, (folder.path / "candidates", folder.path / "trials"))
         protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
         if command == "start":
-            book.open_run(_run_document(config, protocol))
+            book.open_run(_run_document(config, protocol, level(sandbox.layers)))
         else:
             book.reopen_run()
             _check_resumable(book, config, request)
+            if book.run["sandbox"] != level(sandbox.layers):  # another machine, or another state of this one
+                book.set_run(sandbox=level(sandbox.layers))
         log_to(folder.engine_log)
-        launcher = Launcher(log=folder.engine_log)
+        launcher = Launcher(sandbox=sandbox, log=folder.engine_log)
         stack.push_async_callback(launcher.close)
         graders = Graders(config, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
@@ -140,7 +146,7 @@ def _check_resumable(book: Book, config: RunConfig, request: dict[str, Any]) -> 
         )
 
 
-def _run_document(config: RunConfig, protocol: str) -> dict[str, Any]:
+def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:
     return {
         "id": config.id,
         "profile": config.profile["name"],
@@ -154,7 +160,7 @@ def _run_document(config: RunConfig, protocol: str) -> dict[str, Any]:
         "lag": config.lag,
         "protocol": protocol,
         "llm": config.llm,
-        "sandbox": "limits",
+        "sandbox": sandbox,
     }
 
 

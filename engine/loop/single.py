@@ -17,11 +17,13 @@ from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
 from engine.loop.config import job_limits
+from engine.loop.confinement import floor_of, sandbox_for
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
 from engine.process.launch import TRAINER_IMPORTS, Launcher
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
+from engine.sandbox.layers import Sandbox
 from engine.tasks.grader_client import GraderProcess
 
 LIGHT_IMPORTS = ("torch",)
@@ -43,8 +45,9 @@ async def run_single(command: str, request: dict[str, Any]) -> Result:
 async def _verify(request: dict[str, Any]) -> Result:
     path = Path(request["algorithm"]).absolute()
     profile = load_profile(request.get("profile") or "tiny").resolved()
-    async with _launcher(LIGHT_IMPORTS) as launcher:
-        with tempfile.TemporaryDirectory(prefix="poise-verify-") as folder:
+    with tempfile.TemporaryDirectory(prefix="poise-verify-") as folder:
+        sandbox = sandbox_for(profile, floor_of(request), [Path(folder)], [path])
+        async with _launcher(LIGHT_IMPORTS, sandbox) as launcher:
             job: dict[str, Any] = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path)}
             job |= {"profile": profile, "limits": job_limits(profile, "verify")}
             result = await LocalExecutor(launcher).run(job)
@@ -76,8 +79,9 @@ async def _train(request: dict[str, Any]) -> Result:
         "limits": {**job_limits(profile, "train"), "step_seconds": profile["limits"]["step_seconds"]},
         "progress": out.metrics.name,
     }
+    sandbox = sandbox_for(profile, floor_of(request), [out.path], [path])
     with GraderProcess() as grader:
-        async with _launcher(TRAINER_IMPORTS) as launcher:
+        async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
             executor = LocalExecutor(
                 launcher,
                 lambda _: grader.connect(tasks["name"], tasks["options"], train_seed(seed, "pool", 0)),
@@ -104,12 +108,14 @@ async def _score(request: dict[str, Any]) -> Result:
         raise PoiseError(f"{folder.job} is damaged ({e})") from None
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
-    async with _launcher(TRAINER_IMPORTS) as launcher:
+    place = folder.path / "score"
+    sandbox = sandbox_for(profile, floor_of(request), [place], [folder.adapter])
+    async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
         return await LocalExecutor(launcher).run(
             {
                 "id": "score",
                 "kind": "score",
-                "folder": str(folder.path / "score"),
+                "folder": str(place),
                 "profile": profile,
                 "adapter": str(folder.adapter),
                 "split": "development",
@@ -137,8 +143,8 @@ async def _follow(metrics: Path, updates: int) -> None:
 
 
 @asynccontextmanager
-async def _launcher(imports: tuple[str, ...]) -> AsyncIterator[Launcher]:
-    launcher = Launcher(imports)
+async def _launcher(imports: tuple[str, ...], sandbox: Sandbox) -> AsyncIterator[Launcher]:
+    launcher = Launcher(imports, sandbox=sandbox)
     try:
         yield launcher
     finally:

@@ -9,7 +9,7 @@ JSON lines over the socket FD:
     <- {"op": "spawn", "spawn": n, "job": {...}, "fds": 0|1}          (with the grader's socket attached)
     -> {"event": "ready", "threads": 1, "import_seconds": s}
     -> {"event": "failed", "cause": line}                             (instead of ready)
-    -> {"event": "started", "spawn": n, "pid": p, "start_time": t}
+    -> {"event": "started", "spawn": n}                               (with a pidfd of the child attached)
     -> {"event": "refused", "spawn": n, "cause": line}                (instead of started)
     -> {"event": "exited", "spawn": n, "code": c|null, "signal": s|null, "cpu_seconds": s, "max_rss_mb": m}
 
@@ -27,17 +27,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from engine.process import child
-from engine.process.identity import start_time
 from engine.process.limits import Limits, apply
+from engine.sandbox import seccomp
+from engine.sandbox.apply import confine
+from engine.sandbox.layers import Sandbox
 
 GRADER_FD = 3
 """Where a child finds its connection to the grader."""
+
+Confine = Callable[[child.Job], None]
+"""What a fresh child does to itself before it runs its job."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -76,8 +81,9 @@ def children(pid: int) -> set[int]:
 class ForkServer:
     """Forks children, waits for them, and leaves no process of theirs behind."""
 
-    def __init__(self, connection: socket.socket, allow_calls: bool) -> None:
+    def __init__(self, connection: socket.socket, confine: Confine, allow_calls: bool) -> None:
         self._connection = connection
+        self._confine = confine
         self._allow_calls = allow_calls
         self._buffer = b""
         self._descriptors: list[int] = []
@@ -122,9 +128,7 @@ class ForkServer:
     def _spawn(self, request: dict[str, Any], grader: int | None) -> None:
         number: int = request["spawn"]
         if len(running := threads()) != 1:
-            self.report(
-                event="refused", spawn=number, cause=f"the fork server has threads: {', '.join(running)}"
-            )
+            self.report(event="refused", spawn=number, cause=f"the fork server has threads: {', '.join(running)}")
             return
         server = os.getpid()
         try:
@@ -134,14 +138,16 @@ class ForkServer:
             return
         if pid == 0:
             self._children.clear()
-            become_child(request["job"], server, grader, self._allow_calls)
+            become_child(request["job"], server, grader, self._confine, self._allow_calls)
         if grader is not None:
             os.close(grader)
         # The child cannot vanish before it is reaped here, so both of these see it even if it has ended.
         descriptor = os.pidfd_open(pid)
         self._children[descriptor] = (pid, number)
         self._poll.register(descriptor, select.POLLIN)
-        self.report(event="started", spawn=number, pid=pid, start_time=start_time(pid))
+        # Its pid may be another one where the engine looks.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self._connection, [b'{"event": "started", "spawn": %d}\n' % number], [descriptor])
 
     def _reap(self, descriptor: int) -> None:
         pid, number = self._children.pop(descriptor)
@@ -173,7 +179,7 @@ class ForkServer:
                     os.waitpid(pid, 0)
 
 
-def become_child(job: child.Job, server: int, grader: int | None, allow_calls: bool) -> NoReturn:
+def become_child(job: child.Job, server: int, grader: int | None, confine: Confine, allow_calls: bool) -> NoReturn:
     """Turn a fresh fork into a job's own limited process, run the job, and exit. Never returns."""
     code = 1
     try:
@@ -190,6 +196,7 @@ def become_child(job: child.Job, server: int, grader: int | None, allow_calls: b
         os.environ.update(HOME=job["folder"], TMPDIR=scratch, TORCHINDUCTOR_CACHE_DIR=scratch)
         sys.dont_write_bytecode = True
         apply(Limits.of(job))
+        confine(job)
         code = child.run(job if grader is None else {**job, "grader_fd": GRADER_FD}, allow_calls)
     except BaseException as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -198,6 +205,14 @@ def become_child(job: child.Job, server: int, grader: int | None, allow_calls: b
             print(f"the child could not run its job: {error!r}", file=sys.stderr, flush=True)
     finally:
         os._exit(code)
+
+
+def confinement(sandbox: Sandbox | None) -> Confine:
+    """The layers that children put on themselves; made ready once, since building a filter takes time."""
+    if sandbox is None:
+        return lambda job: None
+    program = seccomp.build(bool(sandbox.devices)) if "seccomp" in sandbox.layers else None
+    return lambda job: confine(sandbox, job, program)
 
 
 def redirect_output(log: str) -> None:
@@ -224,9 +239,11 @@ def main(arguments: Sequence[str]) -> int:
     options = json.loads(arguments[1])
     # On SIGTERM (the engine died, or asks) unwind through `end`; a second one must not cut that short.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    die_with_parent(options["engine"], signal.SIGTERM)
+    if options["engine"] is not None:
+        die_with_parent(options["engine"], signal.SIGTERM)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    server = ForkServer(socket.socket(fileno=int(arguments[0])), options["allow_calls"])
+    sandbox = Sandbox.read(options["sandbox"]) if options["sandbox"] else None
+    server = ForkServer(socket.socket(fileno=int(arguments[0])), confinement(sandbox), options["allow_calls"])
     begun = time.monotonic()
     try:
         for name in options["preload"]:

@@ -28,6 +28,8 @@ from typing import Any
 from engine.errors import PoiseError
 from engine.process.child import Job
 from engine.process.identity import start_time
+from engine.sandbox import bubblewrap
+from engine.sandbox.layers import Sandbox
 
 TRAINER_IMPORTS = ("torch", "transformers", "peft", "trl", "trl.trainer.grpo_trainer", "safetensors.torch")
 """What the fork server imports before the first job: all that is slow in a trainer's start."""
@@ -80,12 +82,12 @@ class Exit:
 class Child:
     """A running job."""
 
-    def __init__(self, job: Job, pid: int, started: int, give_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, job: Job, pid: int, started: int | None, give_up: Callable[[], None] = lambda: None) -> None:
         """
         Args:
             job: what it works on.
-            pid: its process, which leads a group of its own.
-            started: when that process started, see `engine.process.identity.start_time`.
+            pid: its process, which leads a group of its own; 0 if it had ended before that could be found out.
+            started: when that process started, see `engine.process.identity.start_time`; None if it had ended.
             give_up: ends a fork server that no longer tells of its children's ends.
         """
         self.job = job
@@ -103,7 +105,7 @@ class Child:
         """Signal its whole process group; nothing happens if it has ended."""
         # A pid may be a stranger's by now: the start time tells. If the child itself is gone, its group
         # may still hold what it started, and keeps the number from being reused.
-        if not self._exit.done() and start_time(self.pid) in (self._start_time, None):
+        if self.pid and not self._exit.done() and start_time(self.pid) in (self._start_time, None):
             with suppress(ProcessLookupError):
                 try:
                     os.killpg(self.pid, sig)
@@ -127,9 +129,7 @@ class Child:
             self._give_up()
             return await self.wait()
 
-    def ended(
-        self, code: int | None, sig: int | None, cpu_seconds: float = 0.0, max_rss_mb: float = 0.0
-    ) -> None:
+    def ended(self, code: int | None, sig: int | None, cpu_seconds: float = 0.0, max_rss_mb: float = 0.0) -> None:
         """Called by the launcher when the fork server reports the end."""
         if not self._exit.done():
             wall = time.monotonic() - self._begun
@@ -143,6 +143,7 @@ class Launcher:
         self,
         preload: Sequence[str] = TRAINER_IMPORTS,
         *,
+        sandbox: Sandbox | None,
         allow_calls: bool = False,
         log: Path | None = None,
         import_seconds: float = IMPORT_SECONDS,
@@ -151,12 +152,14 @@ class Launcher:
         """
         Args:
             preload: modules that the fork server imports.
+            sandbox: what children are put into; None: nothing but limits, for tests of the machinery alone.
             allow_calls: also run jobs of kind `call:module:function` (for tests).
             log: file for the fork server's own complaints; None: this process's stderr.
             import_seconds: after which a fork server that still imports is killed.
             fork_seconds: after which one that was asked for a child and gave none is killed.
         """
         self._preload = tuple(preload)
+        self.sandbox = sandbox
         self._allow_calls = allow_calls
         self._log = log
         self._import_seconds = import_seconds
@@ -209,22 +212,30 @@ class Launcher:
     async def _running_server(self) -> "_Server":
         async with self._starting:
             if self._server is None or not self._server.alive:
-                self._server = _Server(self._preload, self._allow_calls, self._log)
+                self._server = _Server(self._preload, self.sandbox, self._allow_calls, self._log)
             return self._server
 
 
 class _Server:
     """The engine's end of one fork server."""
 
-    def __init__(self, preload: Sequence[str], allow_calls: bool, log: Path | None) -> None:
+    def __init__(self, preload: Sequence[str], sandbox: Sandbox | None, allow_calls: bool, log: Path | None) -> None:
         # The kernel's "parent died" signal fires when the *thread* that started the process ends.
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("start the fork server from the main thread")
         loop = asyncio.get_running_loop()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)
-        options = {"engine": os.getpid(), "preload": preload, "allow_calls": allow_calls}
+        wrapped = sandbox is not None and "namespaces" in sandbox.layers
+        options = {
+            # Inside bubblewrap the engine has no pid, and bubblewrap itself sees to it that all dies with the engine.
+            "engine": None if wrapped else os.getpid(),
+            "preload": preload,
+            "sandbox": None if sandbox is None else sandbox.document(),
+            "allow_calls": allow_calls,
+        }
         command = [
+            *(bubblewrap.command(bubblewrap.find() or "bwrap", sandbox) if sandbox is not None and wrapped else ()),
             sys.executable,
             "-P",
             "-m",
@@ -309,20 +320,40 @@ class _Server:
                 data = data[1:]
             await loop.sock_sendall(self._socket, data)
 
-    async def _read(self) -> None:
+    async def _receive(self, pidfds: list[int]) -> bytes:
+        """The next bytes, and what descriptors came with them; nothing at the end."""
         loop = asyncio.get_running_loop()
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._socket, 1 << 16, 16)
+            except BlockingIOError:
+                readable = asyncio.Event()
+                loop.add_reader(self._socket, readable.set)
+                try:
+                    await readable.wait()
+                finally:
+                    loop.remove_reader(self._socket)
+                continue
+            pidfds += descriptors
+            return data
+
+    async def _read(self) -> None:
         buffer = b""
+        pidfds: list[int] = []
         try:
-            while data := await loop.sock_recv(self._socket, 1 << 16):
+            while data := await self._receive(pidfds):
                 *lines, buffer = (buffer + data).split(b"\n")
                 for line in lines:
-                    self._handle(json.loads(line))
+                    message = json.loads(line)
+                    self._handle(message, _host_pid(pidfds.pop(0)) if message["event"] == "started" else 0)
         except OSError:
             pass
         finally:
+            for descriptor in pidfds:
+                os.close(descriptor)
             self._died()
 
-    def _handle(self, message: Mapping[str, Any]) -> None:
+    def _handle(self, message: Mapping[str, Any], pid: int) -> None:
         match message["event"]:
             case "ready":
                 if not self.ready.done():
@@ -331,7 +362,7 @@ class _Server:
                 self._fail(f"the fork server cannot start: {message['cause']}")
             case "started":
                 job, future = self._spawning.pop(message["spawn"])
-                child = Child(job, message["pid"], message["start_time"], self.kill)
+                child = Child(job, pid, start_time(pid), self.kill)
                 self.children[message["spawn"]] = child
                 if future.done():  # whoever asked for it has given up
                     child.kill()
@@ -358,14 +389,23 @@ class _Server:
         self._fail("the fork server died while it started; see the engine's log")
         for _, future in self._spawning.values():
             if not future.done():
-                future.set_exception(
-                    PoiseError("the fork server died before it could start the job; try again")
-                )
+                future.set_exception(PoiseError("the fork server died before it could start the job; try again"))
         self._spawning.clear()
         for child in self.children.values():
             child.kill()  # the kernel does so too, but not to what the child itself started
             child.ended(None, None)
         self.children.clear()
+
+
+def _host_pid(pidfd: int) -> int:
+    """The pid here of a process that another namespace may number otherwise; 0 if it is gone. Closes the descriptor."""
+    try:
+        for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+            if line.startswith("Pid:"):
+                return max(int(line.split()[1]), 0)
+        return 0
+    finally:
+        os.close(pidfd)
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -374,6 +414,7 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     # Children have another HOME; the models cached in the user's own must still be found.
     cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     clean.setdefault("HF_HOME", str(Path(cache) / "huggingface"))
+    clean["USER"] = clean["LOGNAME"] = "poise"  # there may be no list of users where it runs
     # `-P` keeps the working directory off the import path; a checkout that is not installed must be named.
     root = Path(__file__).resolve().parents[2]
     if root.name not in ("site-packages", "dist-packages"):

@@ -34,7 +34,7 @@ def never_hang() -> Iterator[None]:
 
 @pytest.fixture
 async def launcher() -> AsyncIterator[Launcher]:
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     yield launcher
     await launcher.close()
 

@@ -12,7 +12,7 @@ from tests.process.conftest import read_when_written
 
 
 async def main(folder: Path) -> None:
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     executor = LocalExecutor(launcher)
     started: asyncio.Queue[int] = asyncio.Queue()
 

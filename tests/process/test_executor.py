@@ -50,7 +50,7 @@ async def test_no_key_of_the_engine_is_visible_to_a_child(
         "LD_PRELOAD_CANARY",
     ):
         monkeypatch.setenv(name, "canary-8f2a")
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     result = await LocalExecutor(launcher).run(make_job("report"))
     await launcher.close()
     assert "canary-8f2a" not in json.dumps(result["data"])
@@ -297,7 +297,7 @@ async def test_steering_a_job_that_does_not_run_is_refused(executor: LocalExecut
 
 
 async def test_free_calls_need_a_launcher_that_allows_them(make_job: MakeJob) -> None:
-    launcher = Launcher(["json"])
+    launcher = Launcher(["json"], sandbox=None)
     result = await LocalExecutor(launcher).run(make_job("report"))
     await launcher.close()
     assert result["status"] == "failed" and "no such kind of job" in result["cause"]

@@ -76,7 +76,7 @@ async def test_a_fork_server_that_dies_again_and_again_never_hangs_a_job(
 
 
 async def test_one_who_stops_waiting_for_the_imports_disturbs_nobody(make_job: MakeJob) -> None:
-    launcher = Launcher(["json", "engine.process.telemetry"], allow_calls=True)
+    launcher = Launcher(["json", "engine.process.telemetry"], sandbox=None, allow_calls=True)
     executor = LocalExecutor(launcher)
     for impatient in (launcher.start(), executor.run(make_job("report", id="impatient"))):
         with pytest.raises(TimeoutError):
@@ -86,7 +86,7 @@ async def test_one_who_stops_waiting_for_the_imports_disturbs_nobody(make_job: M
 
 
 async def test_closing_ends_every_child(make_job: MakeJob) -> None:
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     before = open_descriptors()
     job = make_job("loop")
     Path(job["folder"]).mkdir(parents=True)
@@ -100,7 +100,7 @@ async def test_closing_ends_every_child(make_job: MakeJob) -> None:
 
 
 async def test_an_import_that_fails_is_one_clear_line() -> None:
-    launcher = Launcher(["json", "no_such_module_anywhere"])
+    launcher = Launcher(["json", "no_such_module_anywhere"], sandbox=None)
     with pytest.raises(
         PoiseError, match="cannot start: ModuleNotFoundError: No module named 'no_such_module"
     ):
@@ -109,7 +109,7 @@ async def test_an_import_that_fails_is_one_clear_line() -> None:
 
 
 async def test_an_import_that_starts_a_thread_is_refused_before_any_fork() -> None:
-    launcher = Launcher(["tests.process.threaded"])
+    launcher = Launcher(["tests.process.threaded"], sandbox=None)
     with pytest.raises(PoiseError, match="the imports started threads"):
         await launcher.start()
     await launcher.close()
@@ -144,7 +144,7 @@ def test_a_fork_server_is_not_started_from_a_thread_that_may_end() -> None:
 
     def start() -> None:
         try:
-            asyncio.run(Launcher(["json"]).start())
+            asyncio.run(Launcher(["json"], sandbox=None).start())
         except RuntimeError as error:
             caught.append(error)
 
@@ -165,7 +165,7 @@ def test_the_environment_is_an_allow_list() -> None:
 
 async def test_with_all_of_trl_imported_a_child_starts_within_a_second_and_alone(make_job: MakeJob) -> None:
     """The real imports: one thread before the fork, a quick start, memory limits that torch feels."""
-    launcher = Launcher(TRAINER_IMPORTS, allow_calls=True)
+    launcher = Launcher(TRAINER_IMPORTS, sandbox=None, allow_calls=True)
     await launcher.start()
     executor = LocalExecutor(launcher)
     begun = time.monotonic()

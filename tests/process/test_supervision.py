@@ -83,7 +83,7 @@ async def test_one_job_never_runs_twice_at_once(executor: LocalExecutor, make_jo
 
 
 async def test_a_fork_server_that_does_not_come_up_has_a_deadline(make_job: MakeJob) -> None:
-    launcher = Launcher(["tests.process.slow_import"], import_seconds=0.5)
+    launcher = Launcher(["tests.process.slow_import"], sandbox=None, import_seconds=0.5)
     starting = asyncio.create_task(LocalExecutor(launcher).run(make_job("steps")))
     with pytest.raises(PoiseError, match=r"the fork server did not start within 0\.5 s"):
         await starting
@@ -93,7 +93,7 @@ async def test_a_fork_server_that_does_not_come_up_has_a_deadline(make_job: Make
 async def test_a_stopped_fork_server_is_replaced(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its children included, whose ends it would never tell."""
     monkeypatch.setattr(launch, "REAP_SECONDS", 0.5)
-    launcher = Launcher(["json"], allow_calls=True, fork_seconds=0.5)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True, fork_seconds=0.5)
     executor = LocalExecutor(launcher, grace=0.2)
     await launcher.start()
     server = launcher.server_pid
@@ -115,7 +115,7 @@ async def test_a_stopped_fork_server_does_not_hold_up_the_end(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "REAP_SECONDS", 0.3)
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     await launcher.start()
     server = launcher.server_pid
     assert server is not None
@@ -125,7 +125,7 @@ async def test_a_stopped_fork_server_does_not_hold_up_the_end(
 
 
 async def test_closing_ends_what_a_child_moved_out_of_its_group(make_job: MakeJob) -> None:
-    launcher = Launcher(["json"], allow_calls=True)
+    launcher = Launcher(["json"], sandbox=None, allow_calls=True)
     job = make_job("start_daemons", stay=True)
     running = asyncio.create_task(LocalExecutor(launcher).run(job))
     daemons = await read_when_written(Path(job["folder"], "daemons.json"))

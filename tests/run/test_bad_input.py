@@ -73,7 +73,7 @@ def test_verify_passes_a_good_file(world: World) -> None:
 
 async def test_an_endless_loop_ends_by_its_deadline(tmp_path: Path) -> None:
     file = write(tmp_path, "while True:\n    pass\nalgorithm = None\n")
-    launcher = Launcher(("torch",))
+    launcher = Launcher(("torch",), sandbox=None)
     try:
         job = {"id": "v", "kind": "verify", "folder": str(tmp_path / "v"), "algorithm": file, "profile": TINY}
         result = await LocalExecutor(launcher, grace=0.5).run({**job, "limits": {"wall_seconds": 2.0}})
