@@ -1,18 +1,24 @@
 """Every seed of a run, derived from the run's own seed.
 
 The evaluation seeds are an HMAC under a key that only the engine holds: equal for all candidates of a rung, unknown to
-candidate code. The training seed is equal for all candidates too, so that they see the same prompts in the same order.
+candidate code. The training seed is equal for all candidates too, so that they see the same prompts in the same order;
+candidate code is told that one, so the key is slow to derive: each guess of the run's seed costs it COST.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
+
+COST = {"n": 1 << 15, "r": 8, "p": 1}
+"""Of one derivation by scrypt: about 80 ms of a core, and 32 MB."""
 
 
+@lru_cache(maxsize=64)
 def run_key(seed: int) -> bytes:
-    """The run's secret."""
-    return hashlib.sha256(f"poise{seed}".encode()).digest()
+    """The run's secret, by scrypt (RFC 7914); what it protects against is in docs/security.md."""
+    return hashlib.scrypt(str(seed).encode(), salt=b"poise run key", **COST, maxmem=1 << 26, dklen=32)
 
 
 def train_seed(seed: int, purpose: str, index: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.loop.seeds import decision_seed, score_seed, train_seed
+from engine.loop.seeds import decision_seed, run_key, score_seed, train_seed
 from engine.loop.settled import ready, visible
 
 
@@ -67,3 +69,16 @@ def test_seeds_differ_by_use_and_run_and_are_stable() -> None:
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= s < 2**31 for s in seeds)
     assert train_seed(1, "search", 0) == train_seed(1, "search", 0)
+
+
+def test_a_guess_of_the_runs_seed_costs_processor_time_and_a_seed_in_use_costs_it_once() -> None:
+    run_key.cache_clear()
+    start = time.process_time()
+    train_seed(987, "search", 0)
+    guess = time.process_time() - start
+    start = time.process_time()
+    for i in range(100):
+        score_seed(987, "development", float(i))
+    again = time.process_time() - start
+    assert guess > 0.02, "so that 600 s of a core are no more than 30,000 guesses"
+    assert again < guess
