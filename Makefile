@@ -24,7 +24,16 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/pip
 	@$(MAKE) --no-print-directory torch
 	$(PIP) install -e '.[dev]' -c constraints.txt
+	@$(MAKE) --no-print-directory bubblewrap
 	@touch $@
+
+# The sandbox's namespaces; without it the other layers hold what they can.
+.PHONY: bubblewrap
+bubblewrap:
+	@command -v bwrap >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { apt-get install -qq -y bubblewrap || { apt-get update -qq && apt-get install -qq -y bubblewrap; }; }; } || \
+	  echo "bubblewrap is not installed: candidate code runs without namespaces (apt install bubblewrap)"
 
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \

@@ -129,6 +129,8 @@ class Run:
     last_event: float
     usd: float
     gpu_seconds: float
+    sandbox: str = "full"
+    """The level reached, as the run document says it."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that engines have spent on the run; `now` is unix time."""

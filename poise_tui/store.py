@@ -95,6 +95,7 @@ class Store:
             last_event=event.time,
             usd=float(data["spent"]["llm_usd"]),
             gpu_seconds=float(data["spent"]["gpu_seconds"]),
+            sandbox=one_line(data["sandbox"]),
         )
 
     def _run_status(self, event: Event) -> None:
@@ -109,6 +110,8 @@ class Store:
             return
         if (budget := event.data.get("budget")) is not None:
             self._run = replace(self._run, total=budget["candidates"])
+        if (sandbox := event.data.get("sandbox")) is not None:
+            self._run = replace(self._run, sandbox=one_line(sandbox))
         if (spent := event.data.get("spent")) is not None:
             self._run = replace(self._run, usd=float(spent["llm_usd"]), gpu_seconds=float(spent["gpu_seconds"]))
             if float(spent["wall_seconds"]) > self._run.clock_base:

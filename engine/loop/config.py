@@ -127,6 +127,8 @@ def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
         "wall_seconds": limits[f"{kind}_seconds"],
         "memory_mb": None if gpu_names() else limits["memory_mb"],
         "file_mb": limits["file_mb"],
+        "folder_mb": limits["folder_mb"],
+        "folder_files": limits["folder_files"],
         "files": limits["files"],
     }
 

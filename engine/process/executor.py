@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import math
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from engine.errors import Exit, PoiseError
 from engine.process.child import NO_SPACE_EXIT, REASONS, Job, log_name, one_line
 from engine.process.launch import Child, Launcher
 from engine.process.launch import Exit as ChildExit
-from engine.process.limits import Limits
+from engine.process.limits import MIB, Limits
 
 Result = dict[str, Any]
 RESULT_LIMIT = 1 << 20
@@ -170,8 +171,8 @@ class LocalExecutor:
             return await self._launcher.spawn(job, grader)
 
     async def _finish(self, child: Child, limits: Limits, progress: Path | None) -> tuple[ChildExit, str | None]:
-        """Wait for the end, or bring it about at a deadline; also says which: "time" or "hung"."""
-        watch = Watch(limits, progress)
+        """Wait for the end, or bring it about at a limit; also says which, see `Watch.overdue`."""
+        watch = Watch(limits, Path(child.job["folder"]), progress)
         try:
             while True:
                 try:
@@ -188,12 +189,14 @@ class Watch:
     """A job's clocks, both monotonic: its whole time, and the time since it last got further.
 
     Args:
-        limits: of wall and step.
+        limits: of wall, step and folder.
+        folder: the job's.
         progress: the file that grows with every step.
     """
 
-    def __init__(self, limits: Limits, progress: Path | None) -> None:
+    def __init__(self, limits: Limits, folder: Path, progress: Path | None) -> None:
         self._limits = limits
+        self._folder = folder
         self._progress = progress
         self._begun = self._looked = time.monotonic()
         self._idle = 0.0
@@ -201,14 +204,17 @@ class Watch:
 
     def next_look(self) -> float | None:
         """Seconds until `overdue` should be asked again; None: never."""
-        left = None if self._limits.wall_seconds is None else self._begun + self._limits.wall_seconds - time.monotonic()
-        if self._limits.step_seconds is None:
-            return None if left is None else max(left, 0.0)
-        look = min(LOOK_SECONDS, self._limits.step_seconds / 4)
-        return look if left is None else min(look, max(left, 0.0))
+        limits, looks = self._limits, []
+        if limits.wall_seconds is not None:
+            looks.append(max(self._begun + limits.wall_seconds - time.monotonic(), 0.0))
+        if limits.step_seconds is not None:
+            looks.append(min(LOOK_SECONDS, limits.step_seconds / 4))
+        if limits.folder_mb is not None or limits.folder_files is not None:
+            looks.append(LOOK_SECONDS)
+        return min(looks, default=None)
 
     def overdue(self) -> str | None:
-        """Which clock has run out: "time", "hung" or None."""
+        """Which clock has run out, or that the folder is overfull: "time", "hung", "folder" or None."""
         now = time.monotonic()
         # If we did not run ourselves (the machine was paused), the job had no chance to show progress either.
         passed, self._looked = min(now - self._looked, 2 * LOOK_SECONDS), now
@@ -217,7 +223,9 @@ class Watch:
         self._seen = seen
         if self._limits.wall_seconds is not None and now - self._begun >= self._limits.wall_seconds:
             return "time"
-        return "hung" if self._limits.step_seconds is not None and self._idle >= self._limits.step_seconds else None
+        if self._limits.step_seconds is not None and self._idle >= self._limits.step_seconds:
+            return "hung"
+        return "folder" if overfull(self._folder, self._limits) else None
 
     def _look(self) -> tuple[int, int] | None:
         try:
@@ -225,6 +233,28 @@ class Watch:
         except OSError:
             return None
         return None if found is None else (found.st_ino, found.st_size)
+
+
+def overfull(folder: Path, limits: Limits) -> bool:
+    """Whether a folder holds more than it may; what is counted is bounded by the limits themselves."""
+    if limits.folder_mb is None and limits.folder_files is None:
+        return False
+    most_bytes = math.inf if limits.folder_mb is None else limits.folder_mb * MIB
+    most_files = math.inf if limits.folder_files is None else limits.folder_files
+    files, size, left = 0, 0, [folder]
+    while left:
+        with suppress(OSError), os.scandir(left.pop()) as entries:  # what is gone meanwhile does not count
+            for entry in entries:
+                files += 1
+                if files > most_files:
+                    return True
+                with suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(Path(entry.path))
+                if size > most_bytes:
+                    return True
+    return False
 
 
 def oom_kills() -> int:
@@ -283,6 +313,9 @@ def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, kille
             # Steps cannot tell of a job that has none: one that hardly used the processor did not work, it hung.
             idle = "progress" not in job and exit.cpu_seconds < IDLE_SHARE * exit.wall_seconds
             return "timeout", f"ran longer than {limits.wall_seconds:g} s", {}, "hung" if idle else "time"
+        case "folder":
+            most = f"{limits.folder_mb or math.inf:g} MB or {limits.folder_files or math.inf:g} files"
+            return "killed", f"its folder came to hold more than {most}", {}, None
         case "memory":
             return "killed", "the machine ran out of memory", {}, "memory"
     if exit.signal == signal.SIGXCPU and limits.cpu_seconds is not None:

@@ -11,8 +11,8 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one job; None is no limit. Those of wall and step are kept by the executor, the others by the
-    kernel.
+    """Limits of one job; None is no limit. Those of wall, step and folder are kept by the executor, the others
+    by the kernel.
 
     Attributes:
         wall_seconds: time on the clock, start to end.
@@ -21,6 +21,8 @@ class Limits:
         memory_mb: address space beyond what the fork server had mapped when it forked (on a GPU: None, since
             CUDA maps far more than it uses).
         file_mb: size of any one file it writes, its log included.
+        folder_mb: size of all files in its folder together.
+        folder_files: number of files and folders there.
         files: open files.
     """
 
@@ -29,6 +31,8 @@ class Limits:
     cpu_seconds: float | None = None
     memory_mb: float | None = None
     file_mb: float | None = None
+    folder_mb: float | None = None
+    folder_files: int | None = None
     files: int | None = None
 
     @classmethod

@@ -156,6 +156,10 @@ class LimitsTable(_Table):
     """Address space beyond what is mapped when it starts."""
     file_mb: Count
     """The largest file it may write."""
+    folder_mb: Count = 4096
+    """All files in its folder together."""
+    folder_files: Count = 10_000
+    """How many files and folders there."""
     files: Annotated[int, Field(ge=16)]
     """Files it may hold open."""
 

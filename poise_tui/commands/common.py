@@ -20,6 +20,10 @@ runs_dir_option: Callable[[F], F] = click.option(
 
 no_mouse_option: Callable[[F], F] = click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
 
+weak_sandbox_option: Callable[[F], F] = click.option(
+    "--allow-weak-sandbox", is_flag=True, help="Run candidate code although layers of the sandbox are missing."
+)
+
 run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
 
 

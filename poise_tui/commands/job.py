@@ -12,7 +12,7 @@ import click
 
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
-from poise_tui.commands.common import F, absolute_profile
+from poise_tui.commands.common import F, absolute_profile, weak_sandbox_option
 from poise_tui.commands.describe import describe as description
 from poise_tui.commands.report_lines import report_lines
 from poise_tui.format import one_line
@@ -29,8 +29,9 @@ def json_option(function: F) -> F:
 @click.argument("file", type=click.Path(path_type=Path), metavar="[FILE.py]", required=False)
 @click.option("--profile", default="tiny", show_default=True, metavar="NAME|FILE", help="Whose batches it meets.")
 @click.option("--describe", is_flag=True, help="List mechanisms and constants, of a file or the library.")
+@weak_sandbox_option
 @json_option
-def verify_command(file: Path | None, profile: str, describe: bool, as_json: bool) -> None:
+def verify_command(file: Path | None, profile: str, describe: bool, allow_weak_sandbox: bool, as_json: bool) -> None:
     """Verify that an algorithm file can train and does what it says.
 
     Ends with 0 if it passed, with 1 if not.
@@ -42,7 +43,7 @@ def verify_command(file: Path | None, profile: str, describe: bool, as_json: boo
         raise click.UsageError("give an algorithm file, or --describe for the library")
     request = {"algorithm": _existing_file(file), "profile": absolute_profile(profile)}
     load_profile(profile)
-    result = run_job("verify", request)
+    result = run_job("verify", request | {"allow_weak_sandbox": allow_weak_sandbox})
     report = result["data"] if result["data"].get("checks") else done("verify", result)
     print(json.dumps(report, indent=2) if as_json else "\n".join(report_lines(report)))
     if not report["passed"]:
@@ -59,8 +60,11 @@ def verify_command(file: Path | None, profile: str, describe: bool, as_json: boo
     "--out", type=click.Path(path_type=Path), metavar="DIR",
     help="Where adapter, metrics and samples go.  [default: FILE-PROFILE-seedS]",
 )  # fmt: skip
+@weak_sandbox_option
 @json_option
-def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json: bool) -> None:
+def train_command(
+    file: Path, profile: str, seed: int, out: Path | None, allow_weak_sandbox: bool, as_json: bool
+) -> None:
     """Train one algorithm file on a profile, outside any run.
 
     Ctrl-C ends it at a checkpoint; the same command goes on from there.
@@ -68,8 +72,13 @@ def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json
     algorithm, settings = _existing_file(file), load_profile(profile)
     folder = (out or Path(f"{file.stem}-{settings.name}-seed{seed}")).absolute()
     _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "run_seed": seed})
-    request = {"algorithm": algorithm, "profile": absolute_profile(profile), "seed": seed, "out": str(folder)}
-    result = done("train", run_job("train", request))
+    request: dict[str, Any] = {
+        "algorithm": algorithm,
+        "profile": absolute_profile(profile),
+        "seed": seed,
+        "out": str(folder),
+    }
+    request["allow_weak_sandbox"] = allow_weak_sandbox
     if as_json:
         print(json.dumps(result, indent=2))
         return
@@ -79,14 +88,16 @@ def train_command(file: Path, profile: str, seed: int, out: Path | None, as_json
 
 @click.command("score")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@weak_sandbox_option
 @json_option
-def score_command(folder: Path, as_json: bool) -> None:
+def score_command(folder: Path, allow_weak_sandbox: bool, as_json: bool) -> None:
     """Score a training on problems held out from it; DIR is `poise train`'s --out or a trial's folder."""
     if not folder.is_dir():
         raise PoiseError(f"no folder {folder}: give the --out of `poise train`, or a trial's folder", Exit.USAGE)
     if not (folder / "adapter").is_dir():
         raise PoiseError(f"no adapter in {folder}: its training has not ended", Exit.USAGE)
-    result = done("score", run_job("score", {"folder": str(folder.resolve())}))
+    request = {"folder": str(folder.resolve()), "allow_weak_sandbox": allow_weak_sandbox}
+    result = done("score", run_job("score", request))
     if as_json:
         print(json.dumps(result, indent=2))
         return

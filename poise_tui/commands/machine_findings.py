@@ -1,6 +1,5 @@
 """What `poise doctor` finds of the machine; nothing here imports torch, a child does (`engine.loop.probe`)."""
 
-import ctypes
 import json
 import os
 import platform
@@ -15,6 +14,9 @@ from typing import Any
 from engine.archive.check import NETWORK, file_system
 from engine.errors import PoiseError
 from engine.process.registry import runtime_folder
+from engine.sandbox.layers import DEFAULT_FLOOR, LAYERS, check_floor, level
+from engine.sandbox.probe import available, hints
+from engine.sandbox.probe import probe as probe_sandbox
 from poise_tui.commands.finding import LEAST_FREE, Finding, size
 from poise_tui.format import one_line
 
@@ -22,7 +24,6 @@ GIB = 1 << 30
 PROBE_SECONDS = 60.0
 """Importing torch takes a few seconds from a warm disk and many from a cold one."""
 VOLATILE = {"tmpfs", "ramfs"}
-LANDLOCK_CREATE_RULESET = 444
 
 
 def machine_findings(runs_dir: Path, profile: str, quick: bool) -> Iterator[Finding]:
@@ -109,47 +110,18 @@ def memory() -> Finding:
 
 
 def sandbox() -> Iterator[Finding]:
-    """The layers that the kernel and bubblewrap offer to hold candidate code."""
-    yield bubblewrap()
-    abi = landlock_version()
-    if abi > 0:
-        yield Finding("landlock", "ok", f"version {abi}")
-    else:
-        yield Finding("landlock", "warning", "not in this kernel, or switched off", "boot with lsm=landlock,...")
-    actions = Path("/proc/sys/kernel/seccomp/actions_avail")
-    if actions.exists() and "errno" in actions.read_text().split():
-        yield Finding("seccomp", "ok", "filters are there")
-    else:
-        yield Finding("seccomp", "warning", "no filters in this kernel", "use a kernel with CONFIG_SECCOMP_FILTER")
-
-
-def bubblewrap() -> Finding:
-    """Whether bubblewrap is there, and may do what it is for."""
-    program = shutil.which("bwrap")
-    if program is None:
-        return Finding("bubblewrap", "warning", "not installed", "install the package `bubblewrap`")
+    """What holds candidate code on this machine: the level reached, then each layer, tried."""
+    layers = available()
     try:
-        tried = subprocess.run(
-            [program, "--unshare-all", "--ro-bind", "/", "/", "true"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("bubblewrap", "warning", f"{program} does not work: {one_line(error)}")
-    if tried.returncode != 0:
-        said = f"{program} may not make namespaces: {one_line(tried.stderr)}"
-        return Finding("bubblewrap", "warning", said, "allow unprivileged user namespaces")
-    return Finding("bubblewrap", "ok", program)
-
-
-def landlock_version() -> int:
-    """The kernel's Landlock version; 0 where there is none."""
-    if platform.system() != "Linux":
-        return 0
-    answer = ctypes.CDLL(None, use_errno=True).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1)
-    return max(0, int(answer))
+        check_floor(layers, DEFAULT_FLOOR, hints())
+        yield Finding("sandbox", "ok", f"{level(layers)}: candidate code reaches its own job's folder and the grader")
+    except PoiseError as error:
+        yield Finding("sandbox", "error", str(error), "install what is missing, or run with --allow-weak-sandbox")
+    for layer in probe_sandbox().values():
+        if layer.there:
+            yield Finding(layer.name, "ok", f"{LAYERS[layer.name]} ({layer.detail})")
+        else:
+            yield Finding(layer.name, "warning", f"missing: {one_line(layer.detail)}", f"get it: {layer.how}")
 
 
 def runtime() -> Finding:

@@ -10,7 +10,13 @@ from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from poise_tui.client import EngineHandle, start_engine
-from poise_tui.commands.common import absolute_profile, no_mouse_option, on_terminal, runs_dir_option
+from poise_tui.commands.common import (
+    absolute_profile,
+    no_mouse_option,
+    on_terminal,
+    runs_dir_option,
+    weak_sandbox_option,
+)
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -74,6 +80,7 @@ LATER = {
 @click.option("--control", metavar="random=K", hidden=True)
 @click.option("--ray-address", metavar="URL", hidden=True)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
+@weak_sandbox_option
 @no_mouse_option
 @runs_dir_option
 def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options: Any) -> Exit | None:

@@ -110,6 +110,7 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
     print(f"{document['id']}: {document['status']}{by}")
     print(f"  folder      {found['folder']}")
     print(f"  profile     {one_line(document['profile'])}, seed {document['seed']}")
+    print(f"  sandbox     {one_line(document['sandbox'])}")
     print(f"  proposals   by {one_line(document['llm'])}")
     if document["directive"]:
         print(f"  directive   {one_line(document['directive'])}")

@@ -72,6 +72,8 @@ class Header(Static):
         spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
         parts.append((3, Content(spent)))
         parts.insert(1, (2, Content(run.profile)))
+        if run.sandbox != "full":
+            parts.append((1, Content.styled(f"sandbox {run.sandbox}", "$warning")))
         if self._readonly:
             parts.append((0, Content.styled("read-only", "$warning")))
         gap = Content("  ")

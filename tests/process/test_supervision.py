@@ -62,7 +62,7 @@ async def test_a_job_without_steps_hangs_if_it_overruns_its_time_and_does_nothin
 def test_a_machine_that_was_paused_kills_nobody_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(executors.time, "monotonic", lambda: now)
-    watch = Watch(Limits(step_seconds=10), tmp_path / "metrics.jsonl")
+    watch = Watch(Limits(step_seconds=10), tmp_path, tmp_path / "metrics.jsonl")
     now += 3600  # nobody looked for an hour: the job was paused with us
     assert watch.overdue() is None
     seconds = 0
