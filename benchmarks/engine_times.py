@@ -22,7 +22,9 @@ import psutil
 
 from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
+from engine.loop.confinement import sandbox_for
 from engine.process.launch import Launcher
+from engine.profiles.schema import load_profile
 
 
 def discovery(runs: Path, name: str, candidates: int, workers: int) -> dict[str, float]:
@@ -45,20 +47,21 @@ def discovery(runs: Path, name: str, candidates: int, workers: int) -> dict[str,
 
 async def warm_start() -> dict[str, float]:
     """Seconds the fork server imports, and from a spawn to the end of an empty job once it has."""
-    launcher = Launcher(allow_calls=True)
-    try:
-        imports = await launcher.start()
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox = sandbox_for(load_profile("tiny").resolved(), "none", [Path(folder)], [Path(__file__).parent])
+        launcher = Launcher(sandbox=sandbox, allow_calls=True)
+        try:
+            imports = await launcher.start()
             seconds = []
             for i in range(5):
                 began = time.monotonic()
                 job = {"id": f"j{i}", "kind": "call:benchmarks.engine_times:nothing", "folder": folder, "limits": {}}
                 await (await launcher.spawn(job)).wait()
                 seconds.append(time.monotonic() - began)
-        median = statistics.median(seconds)
-        return {"fork server imports, s": imports, "start to end of an empty job, median s": median}
-    finally:
-        await launcher.close()
+        finally:
+            await launcher.close()
+    median = statistics.median(seconds)
+    return {"fork server imports, s": imports, "start to end of an empty job, median s": median}
 
 
 def nothing(job: dict[str, object]) -> dict[str, object]:

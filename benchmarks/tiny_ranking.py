@@ -22,6 +22,7 @@ from scipy import stats
 
 from engine.algorithms.catalogue import MechanismChoice
 from engine.algorithms.render import render
+from engine.loop.confinement import sandbox_for
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor
 from engine.process.launch import Launcher
@@ -70,13 +71,13 @@ async def run(out: Path, seeds: list[int], only: list[str], workers: int, change
     label = json.dumps(changes, sort_keys=True)
     done = {(r["name"], r["seed"], r["changes"]) for r in rows(out)}
     work = [(s, n) for s in seeds for n in (only or ALGORITHMS) if (n, s, label) not in done]
-    launcher = Launcher()
+    root = Path(tempfile.mkdtemp(prefix="poise-ranking-"))
+    launcher = Launcher(sandbox=sandbox_for(profile, "none", [root]))
     grader = GraderProcess()
     tasks = profile["tasks"]
     executor = LocalExecutor(
         launcher, lambda job: grader.connect(tasks["name"], tasks["options"], train_seed(job["run"], "pool", 0))
     )
-    root = Path(tempfile.mkdtemp(prefix="poise-ranking-"))
 
     async def worker() -> None:
         while work:
