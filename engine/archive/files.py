@@ -1,5 +1,6 @@
 """Files either old or new, never half: atomic writes, and reads that a hostile writer cannot abuse."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -88,3 +89,12 @@ def read_limited(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(f"{path} holds more than {limit} bytes")
     return data
+
+
+def folder_sha256(folder: Path) -> str:
+    """One sha256 of all regular files in a folder, names included; of nothing, where there is no folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()

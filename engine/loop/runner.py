@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import math
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.archive.events import EventReader
-from engine.archive.files import read_limited, write_json
+from engine.archive.files import folder_sha256, read_limited, write_json
 from engine.archive.folder import RunFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import PoiseError
@@ -23,6 +22,8 @@ from engine.loop.machine import gpu_names
 from engine.loop.seeds import score_seed
 from engine.loop.supervise import STEP_SECONDS, no_space
 from engine.process.executor import Executor, Result, read_result
+from engine.profiles.load_model import model_dir
+from engine.scoring.adapter import adapter_sha256
 from engine.training.checkpoints import furthest
 
 TAIL_SECONDS = 1.0
@@ -47,6 +48,7 @@ class TrialRunner:
         self.config = config
         self.book = book
         self.executor = executor
+        self._base = base_sha256(config, book)
         self._running: dict[str, str] = {}
         """Trials whose training runs or starts, and the control word left for them."""
         self._started: set[str] = set()
@@ -113,7 +115,8 @@ class TrialRunner:
             worker,
             folder=place.path / "score",
             adapter=str(place.adapter),
-            adapter_sha256=await asyncio.to_thread(folder_sha256, place.adapter),
+            adapter_sha256=await asyncio.to_thread(adapter_sha256, place.adapter),
+            base_sha256=self._base,
             protocol=trial["protocol"],
             split=SPLIT,
             score_seed=score_seed(self.config.seed, SPLIT, trial["rung"]),
@@ -235,13 +238,11 @@ def unusable(data: Mapping[str, Any]) -> str | None:
     return None if isinstance(benchmarks, dict) else "the scorer gave no benchmarks"
 
 
-def folder_sha256(folder: Path) -> str:
-    """One sha256 of all files in a folder, names included; of nothing, where there is no folder."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            total.update(f"{path.relative_to(folder)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()
+def base_sha256(config: RunConfig, book: Book) -> str:
+    """Of the base model's files when the run began; on record, so that no candidate's process could change it since."""
+    if "base_sha256" not in book.run:
+        book.set_run(base_sha256=folder_sha256(model_dir(config.profile["model"])))
+    return str(book.run["base_sha256"])
 
 
 def steps_told(events: Path, trials: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

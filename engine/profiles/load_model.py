@@ -50,3 +50,17 @@ def load_base(profile_model: Mapping[str, Any]) -> "tuple[PreTrainedModel, PreTr
         raise PoiseError(f"the model in {folder} does not load: {reason}") from error
     model.train(False)
     return model, tokenizer
+
+
+def lora_settings(profile_model: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of peft's `LoraConfig`: the adapter that this profile trains, and the only one it scores.
+
+    No dropout, so that the old and the new policy differ by training alone.
+    """
+    return {
+        "r": profile_model["lora_r"],
+        "lora_alpha": profile_model["lora_alpha"],
+        "target_modules": profile_model["lora_target"],
+        "lora_dropout": 0.0,
+        "task_type": "CAUSAL_LM",
+    }

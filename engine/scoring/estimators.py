@@ -62,7 +62,5 @@ def overall_standard_error(
     from scipy import stats
 
     total = sum(weights.values())
-    errors = [
-        weights[t] / total * float(stats.sem(problem_values(rows, ks[t]))) for t, rows in outcomes.items()
-    ]
+    errors = [weights[t] / total * float(stats.sem(problem_values(rows, ks[t]))) for t, rows in outcomes.items()]
     return sqrt(sum(error * error for error in errors))

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import PoiseError
+
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,9 +51,7 @@ def sample(
     found: list[list[tuple[str, bool]]] = [[] for _ in prompts]
     for first in range(0, len(order), each):
         chosen = order[first : first + each]
-        inputs = tokenizer(
-            [prompts[i] for i in chosen], return_tensors="pt", padding=True, padding_side="left"
-        )
+        inputs = tokenizer([prompts[i] for i in chosen], return_tensors="pt", padding=True, padding_side="left")
         with torch.inference_mode():
             responses = _responses(model, inputs, luck[chosen].flatten(0, 1), temperature, tokenizer)
         ended = (responses == tokenizer.eos_token_id).any(dim=1).tolist()
@@ -95,6 +95,10 @@ def _responses(
     for position in range(max_length):
         # The inverse of the cumulative distribution at the row's own number; float64, so that it reaches 1.
         reach = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
+        if not torch.isfinite(reach[:, -1]).all():
+            raise PoiseError(
+                "the model's probabilities are not finite: its weights are beyond what can be computed with"
+            )
         token = torch.searchsorted(reach, luck[alive, position, None] * reach[:, -1:], right=True)[:, 0]
         found[alive, position] = token
         going = token != tokenizer.eos_token_id

@@ -1,57 +1,62 @@
-"""The `score` job: base model + adapter on held-out problems. It never sees the candidate's code."""
+"""The `score` job: base model + adapter on held-out problems.
+
+It never imports the candidate's code, reads of its files only the adapter's weights (`engine.scoring.adapter`), and
+finds the base as it was when the run began, before and after.
+"""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from engine.archive.files import folder_sha256
 from engine.errors import PoiseError
-from engine.scoring.estimators import mean_and_interval, overall, problem_values
+from engine.profiles.load_model import load_base, model_dir
+from engine.scoring.adapter import merge_adapter
+from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
 from engine.scoring.sampling import sample
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-_WEIGHT_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npz", ".npy", ".h5", ".msgpack"}
+from engine.tasks import Grade, load_taskset
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     """Score one model; the same seed and number of threads give the same scores.
 
     Args:
-        job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", and
-            "profile" with its tables "model" ("name"), "tasks" ("name", "options") and "score" ("problems",
-            "samples": a number, or a table by task; "k", "temperature", "max_completion_length",
-            "batch_size", "threads").
+        job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", "base_sha256"
+            (of the model's folder, where it is known), and "profile" with its tables "model", "tasks" ("name",
+            "options") and "score" ("problems", "samples": a number, or a table by task; "k", "temperature",
+            "max_completion_length", "batch_size", "threads").
 
     Returns:
-        `{"overall": 0-100, "benchmarks": {task: {"metric", "value", "n", "ci"}}, "outcomes": {task: [[0/1]]},
-        "seconds"}`; "n" is the number of problems.
+        `{"overall": 0-100, "standard_error": of it, "benchmarks": {task: {"metric", "value", "n", "ci"}}, "outcomes":
+        {task: [[0/1]]}, "responses": {"length": mean tokens, "truncated", "invalid": shares}, "seconds"}`; "n" is the
+        number of problems.
 
     Raises:
-        PoiseError: the model, the adapter or the tasks do not load, or a figure of the profile is unusable.
+        PoiseError: the model, the adapter or the tasks do not load, the base has changed, or a figure of the profile
+            is unusable.
     """
     import torch
-
-    from engine.profiles.load_model import load_base
-    from engine.tasks import load_taskset
 
     start = time.monotonic()
     profile = job["profile"]
     score = profile["score"]
     torch.set_num_threads(int(score["threads"]))
     tasks = load_taskset(profile["tasks"]["name"], profile["tasks"].get("options"))
+    base = folder_sha256(model_dir(profile["model"]))
+    _same_base(job.get("base_sha256") or base, base, "the run began")
     model, tokenizer = load_base(profile["model"])
     if job["adapter"] is not None:
-        model = merge_adapter(model, Path(job["adapter"]))
+        model = merge_adapter(model, Path(job["adapter"]), profile["model"])
     outcomes: dict[str, list[list[int]]] = {}
+    ks: dict[str, int] = {}
+    said: list[tuple[str, bool]] = []
+    valid = 0
     benchmarks: dict[str, dict[str, Any]] = {}
     for task in tasks.names:
         samples, k = _of(score["samples"], task), score["k"] if task in tasks.hard else 1
         if not 1 <= k <= samples:
-            raise PoiseError(
-                f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]"
-            )
+            raise PoiseError(f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]")
         questions = tasks.problems(job["split"], task, _of(score["problems"], task), job["score_seed"])
         groups = sample(
             model,
@@ -63,17 +68,30 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
             score["batch_size"],
             f"{task}:{job['score_seed']}",
         )
-        outcomes[task] = [
-            [int(tasks.grade(question, text, cut).correct) for text, cut in group]
+        grades: list[list[Grade]] = [
+            [tasks.grade(question, text, cut) for text, cut in group]
             for question, group in zip(questions, groups, strict=True)
         ]
+        outcomes[task] = [[int(grade.correct) for grade in row] for row in grades]
+        ks[task] = k
+        valid += sum(grade.valid for row in grades for grade in row)
+        said += [response for group in groups for response in group]
         value, interval = mean_and_interval(problem_values(outcomes[task], k))
         metric = f"pass@{k}" if task in tasks.hard else f"avg@{samples}"
         benchmarks[task] = {"metric": metric, "value": value, "n": len(questions), "ci": list(interval)}
+    _same_base(base, folder_sha256(model_dir(profile["model"])), "this scoring began")
+    tokens = tokenizer([text for text, _ in said], add_special_tokens=False)["input_ids"]
     return {
         "overall": overall({task: row["value"] for task, row in benchmarks.items()}, tasks.weights),
+        "standard_error": overall_standard_error(outcomes, ks, tasks.weights),
         "benchmarks": benchmarks,
         "outcomes": outcomes,
+        "responses": {
+            # The token that ends a response counts, as in a training's metrics.
+            "length": sum(len(ids) + (not cut) for ids, (_, cut) in zip(tokens, said, strict=True)) / len(said),
+            "truncated": sum(cut for _, cut in said) / len(said),
+            "invalid": 1 - valid / len(said),
+        },
         "seconds": time.monotonic() - start,
     }
 
@@ -83,32 +101,6 @@ def _of(figure: int | Mapping[str, int], task: str) -> int:
     return figure if isinstance(figure, int) else figure[task]
 
 
-def merge_adapter(model: "PreTrainedModel", folder: Path) -> "PreTrainedModel":
-    """The base with a LoRA adapter merged into its weights (generation is then as fast as the base's).
-
-    Raises:
-        PoiseError: the folder holds weights in another format than safetensors (such files may run code), or
-            the adapter is broken, not LoRA, or made for another model.
-    """
-    import json
-
-    from peft import PeftModel
-    from safetensors import SafetensorError
-
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise PoiseError(f"no adapter_model.safetensors in {folder}: only safetensors adapters are scored")
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _WEIGHT_SUFFIXES:
-            raise PoiseError(
-                f"{path} is not safetensors: such weights may run code, remove it and score again"
-            )
-    try:
-        kind = json.loads((folder / "adapter_config.json").read_text())["peft_type"]
-        if kind != "LORA":
-            raise PoiseError(f"the adapter in {folder} is {kind!r}, not LoRA: only LoRA adapters are scored")
-        merged: PreTrainedModel = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PoiseError(f"the adapter in {folder} does not load: {reason}") from error
-    merged.train(False)
-    return merged
+def _same_base(wanted: str, found: str, when: str) -> None:
+    if found != wanted:
+        raise PoiseError(f"the base model's files are not what they were when {when}: nothing is scored with them")

@@ -26,7 +26,7 @@ from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.errors import PoiseError
 from engine.process.child import Failure, Paused, Stopped
-from engine.profiles.load_model import load_base
+from engine.profiles.load_model import load_base, lora_settings
 from engine.tasks.grader_client import GraderClient
 from engine.training import checkpoints
 from engine.training.recording import Recorder, cut_after
@@ -164,14 +164,8 @@ def narrow_logprob_tile(vocabulary: int) -> None:
 
 
 def lora_config(model: dict[str, Any]) -> LoraConfig:
-    """The profile's adapter: no dropout, so that the old and the new policy differ by training alone."""
-    return LoraConfig(
-        r=model["lora_r"],
-        lora_alpha=model["lora_alpha"],
-        target_modules=model["lora_target"],
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )
+    """The profile's adapter."""
+    return LoraConfig(**lora_settings(model))
 
 
 def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1) -> GRPOConfig:

@@ -1,10 +1,7 @@
 """The score job on the real model, with and without an adapter."""
 
 import json
-import shutil
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,34 +9,18 @@ import torch
 
 from engine.errors import PoiseError
 from engine.profiles.load_model import load_base
-from engine.scoring.scorer import merge_adapter, run_job
+from engine.scoring.adapter import merge_adapter
+from engine.scoring.scorer import run_job
 from engine.tasks import load_taskset
-
-Adapter = Callable[[float], Path]
-
-
-@pytest.fixture
-def adapter(tmp_path: Path) -> Adapter:
-    """Makes a LoRA adapter of the tiny model whose weights have the given size."""
-    from peft import LoraConfig, get_peft_model
-
-    def make(size: float) -> Path:
-        torch.manual_seed(0)
-        model = get_peft_model(load_base({"name": "tiny"})[0], LoraConfig(r=4, target_modules="all-linear"))
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if "lora_B" in name:
-                    weight.normal_(0, size) if size else weight.zero_()
-        model.save_pretrained(str(tmp_path / "adapter"), safe_serialization=True)
-        return tmp_path / "adapter"
-
-    return make
+from tests.scoring.conftest import MODEL, Adapter
 
 
 def test_a_score_has_every_figure_of_every_task(job: dict[str, Any]) -> None:
     data = run_job(job)
     tasks = load_taskset("tiny")
-    assert set(data) == {"overall", "benchmarks", "outcomes", "seconds"}
+    assert set(data) == {"overall", "standard_error", "benchmarks", "outcomes", "responses", "seconds"}
+    assert 0 < data["standard_error"] < 20
+    assert 1 < data["responses"]["length"] <= 24 and data["responses"]["truncated"] < data["responses"]["invalid"] < 1
     assert list(data["benchmarks"]) == list(data["outcomes"]) == list(tasks.names)
     for task, row in data["benchmarks"].items():
         assert row["metric"] == ("pass@4" if task in tasks.hard else "avg@8")
@@ -85,57 +66,10 @@ def test_the_merged_model_computes_what_the_adapted_one_does(tiny: tuple[Any, An
     inputs = tiny[1](["47+38="], return_tensors="pt")
     with torch.inference_mode():
         adapted = PeftModel.from_pretrained(load_base({"name": "tiny"})[0], str(folder))(**inputs).logits
-        merged = merge_adapter(load_base({"name": "tiny"})[0], folder)(**inputs).logits
+        merged = merge_adapter(load_base({"name": "tiny"})[0], folder, MODEL)(**inputs).logits
         base = tiny[0](**inputs).logits
     assert torch.allclose(merged, adapted, atol=1e-4)
     assert not torch.allclose(merged, base, atol=1e-2)
-
-
-@pytest.mark.parametrize("name", ["adapter_model.bin", "extra.pt", "deep/state.pkl"])
-def test_weights_that_may_run_code_are_refused(job: dict[str, Any], adapter: Adapter, name: str) -> None:
-    folder = adapter(0.0)
-    (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_bytes(b"")
-    with pytest.raises(PoiseError, match="not safetensors"):
-        run_job({**job, "adapter": str(folder)})
-
-
-def _no_weights(folder: Path) -> None:
-    (folder / "adapter_model.safetensors").unlink()
-
-
-def _torn_weights(folder: Path) -> None:
-    path = folder / "adapter_model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-def _no_config(folder: Path) -> None:
-    (folder / "adapter_config.json").unlink()
-
-
-def _other_kind(folder: Path) -> None:
-    (folder / "adapter_config.json").write_text('{"peft_type": "IA3"}')
-
-
-def _other_rank(folder: Path) -> None:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "r": 8}))
-
-
-def _no_folder(folder: Path) -> None:
-    shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize("damage", [_no_weights, _torn_weights, _no_config, _other_kind, _other_rank, _no_folder])
-def test_a_broken_adapter_is_refused_in_one_line(
-    job: dict[str, Any], adapter: Adapter, damage: Callable[[Path], None]
-) -> None:
-    folder = adapter(0.0)
-    damage(folder)
-    with pytest.raises(PoiseError) as caught:
-        run_job({**job, "adapter": str(folder)})
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_too_few_samples_for_pass_at_k_are_refused(job: dict[str, Any]) -> None:
