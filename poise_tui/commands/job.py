@@ -79,6 +79,7 @@ def train_command(
         "out": str(folder),
     }
     request["allow_weak_sandbox"] = allow_weak_sandbox
+    result = done("train", run_job("train", request))
     if as_json:
         print(json.dumps(result, indent=2))
         return
