@@ -5,9 +5,9 @@ import errno
 import json
 import math
 import os
-import shutil
 import signal
 import socket
+import stat
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import orjson
 
 from engine.archive.files import read_limited, write_atomic, write_json
+from engine.archive.remove import remove_tree
 from engine.errors import Exit, PoiseError
 from engine.process.child import NO_SPACE_EXIT, REASONS, Job, log_name, one_line
 from engine.process.launch import Child, Launcher
@@ -30,8 +31,12 @@ RESULT_LIMIT = 1 << 20
 
 LOOK_SECONDS = 1.0
 """How often a job's progress is looked at."""
+MOST_THREADS = 500
+"""Of one job; pids are the whole machine's, and for root RLIMIT_NPROC does not count."""
 IDLE_SHARE = 0.1
 """Of its time that a working job uses the processor at least."""
+IN_MEMORY = ("/memfd:", "/dev/zero", "/SYSV")
+"""Files that only look like files."""
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that a job does not bring upon itself."""
 
@@ -99,10 +104,13 @@ class LocalExecutor:
         try:
             exit, ended_by = await self._run(job, folder, limits, on_start)
         finally:
-            self._taken.discard(job["id"])
             self._children.pop(job["id"], None)
             killed = self._killed.pop(job["id"], None)
-            shutil.rmtree(folder / "tmp", ignore_errors=True)
+            try:
+                # Elsewhere: a job can leave so many folders that this takes minutes.
+                await asyncio.to_thread(remove_tree, folder / "tmp")
+            finally:
+                self._taken.discard(job["id"])
         status, cause, data, reason = judge(job, limits, exit, ended_by, killed)
         return {
             "id": job["id"],
@@ -172,7 +180,7 @@ class LocalExecutor:
 
     async def _finish(self, child: Child, limits: Limits, progress: Path | None) -> tuple[ChildExit, str | None]:
         """Wait for the end, or bring it about at a limit; also says which, see `Watch.overdue`."""
-        watch = Watch(limits, Path(child.job["folder"]), progress)
+        watch = Watch(limits, Path(child.job["folder"]), progress, child.pid)
         try:
             while True:
                 try:
@@ -192,12 +200,14 @@ class Watch:
         limits: of wall, step and folder.
         folder: the job's.
         progress: the file that grows with every step.
+        pid: the job's process; 0 if it has ended.
     """
 
-    def __init__(self, limits: Limits, folder: Path, progress: Path | None) -> None:
+    def __init__(self, limits: Limits, folder: Path, progress: Path | None, pid: int = 0) -> None:
         self._limits = limits
         self._folder = folder
         self._progress = progress
+        self._pid = pid
         self._begun = self._looked = time.monotonic()
         self._idle = 0.0
         self._seen: tuple[int, int] | None = self._look()
@@ -214,7 +224,7 @@ class Watch:
         return min(looks, default=None)
 
     def overdue(self) -> str | None:
-        """Which clock has run out, or that the folder is overfull: "time", "hung", "folder" or None."""
+        """Which clock has run out, or what has grown beyond bounds: "time", "hung", "folder", "threads" or None."""
         now = time.monotonic()
         # If we did not run ourselves (the machine was paused), the job had no chance to show progress either.
         passed, self._looked = min(now - self._looked, 2 * LOOK_SECONDS), now
@@ -225,7 +235,9 @@ class Watch:
             return "time"
         if self._limits.step_seconds is not None and self._idle >= self._limits.step_seconds:
             return "hung"
-        return "folder" if overfull(self._folder, self._limits) else None
+        if thread_count(self._pid) > MOST_THREADS:
+            return "threads"
+        return "folder" if overfull(self._folder, self._limits, self._pid) else None
 
     def _look(self) -> tuple[int, int] | None:
         try:
@@ -235,26 +247,54 @@ class Watch:
         return None if found is None else (found.st_ino, found.st_size)
 
 
-def overfull(folder: Path, limits: Limits) -> bool:
-    """Whether a folder holds more than it may; what is counted is bounded by the limits themselves."""
+def overfull(folder: Path, limits: Limits, pid: int = 0) -> bool:
+    """Whether a folder holds more than it may, files without a name that its process `pid` holds included.
+
+    What is counted is bounded by the limits themselves; what cannot be counted (a path too long, a folder that
+    nobody may read) is too much.
+    """
     if limits.folder_mb is None and limits.folder_files is None:
         return False
     most_bytes = math.inf if limits.folder_mb is None else limits.folder_mb * MIB
     most_files = math.inf if limits.folder_files is None else limits.folder_files
-    files, size, left = 0, 0, [folder]
+    files, size, left = 0, nameless_bytes(pid), [folder]
     while left:
-        with suppress(OSError), os.scandir(left.pop()) as entries:  # what is gone meanwhile does not count
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    files += 1
+                    with suppress(FileNotFoundError):
+                        size += entry.stat(follow_symlinks=False).st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            left.append(Path(entry.path))
+                    if files > most_files or size > most_bytes:
+                        return True
+        except (FileNotFoundError, NotADirectoryError):  # gone meanwhile
+            continue
+        except OSError:
+            return True
+    return size > most_bytes
+
+
+def nameless_bytes(pid: int) -> int:
+    """How much disk a process holds in files that it has opened or mapped and then removed; 0 where it is gone."""
+    found: dict[tuple[int, int], int] = {}
+    for kind in ("fd", "map_files"):  # the second is for root alone
+        with suppress(OSError), os.scandir(f"/proc/{pid}/{kind}") as entries:
             for entry in entries:
-                files += 1
-                if files > most_files:
-                    return True
                 with suppress(OSError):
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        left.append(Path(entry.path))
-                if size > most_bytes:
-                    return True
-    return False
+                    status = os.stat(entry.path)
+                    named = status.st_nlink > 0 or os.readlink(entry.path).startswith(IN_MEMORY)
+                    if stat.S_ISREG(status.st_mode) and not named:
+                        found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
+
+
+def thread_count(pid: int) -> int:
+    """How many threads a process has; 0 if it is gone."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[17])
+    return 0
 
 
 def oom_kills() -> int:
@@ -286,7 +326,7 @@ def prepare(folder: Path, job: Job) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("job.json", "result.json", "control"):
         if (folder / name).is_dir() and not (folder / name).is_symlink():
-            shutil.rmtree(folder / name)
+            remove_tree(folder / name)
         else:
             (folder / name).unlink(missing_ok=True)
     write_json(folder / "job.json", job, durable=False)
@@ -316,6 +356,8 @@ def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, kille
         case "folder":
             most = f"{limits.folder_mb or math.inf:g} MB or {limits.folder_files or math.inf:g} files"
             return "killed", f"its folder came to hold more than {most}", {}, None
+        case "threads":
+            return "killed", f"it started more than {MOST_THREADS} threads", {}, None
         case "memory":
             return "killed", "the machine ran out of memory", {}, "memory"
     if exit.signal == signal.SIGXCPU and limits.cpu_seconds is not None:

@@ -6,7 +6,7 @@ while there is exactly one thread, so this is verified before every fork.
 It is started by `engine.process.launch` as `python -P -m engine.process.forkserver FD OPTIONS` and speaks
 JSON lines over the socket FD:
 
-    <- {"op": "spawn", "spawn": n, "job": {...}, "fds": 0|1}          (with the grader's socket attached)
+    <- {"op": "spawn", "spawn": n, "grader": bool}                    (attached: the job's words, the grader's socket)
     -> {"event": "ready", "threads": 1, "import_seconds": s}
     -> {"event": "failed", "cause": line}                             (instead of ready)
     -> {"event": "started", "spawn": n}                               (with a pidfd of the child attached)
@@ -121,12 +121,15 @@ class ForkServer:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            grader = self._descriptors.pop(0) if request["fds"] else None
-            self._spawn(request, grader)
+            words = self._descriptors.pop(0)
+            grader = self._descriptors.pop(0) if request["grader"] else None
+            self._spawn(request["spawn"], words, grader)
+            for descriptor in (words, grader):
+                if descriptor is not None:
+                    os.close(descriptor)
         return True
 
-    def _spawn(self, request: dict[str, Any], grader: int | None) -> None:
-        number: int = request["spawn"]
+    def _spawn(self, number: int, words: int, grader: int | None) -> None:
         if len(running := threads()) != 1:
             self.report(event="refused", spawn=number, cause=f"the fork server has threads: {', '.join(running)}")
             return
@@ -138,9 +141,7 @@ class ForkServer:
             return
         if pid == 0:
             self._children.clear()
-            become_child(request["job"], server, grader, self._confine, self._allow_calls)
-        if grader is not None:
-            os.close(grader)
+            become_child(words, server, grader, self._confine, self._allow_calls)
         # The child cannot vanish before it is reaped here, so both of these see it even if it has ended.
         descriptor = os.pidfd_open(pid)
         self._children[descriptor] = (pid, number)
@@ -179,11 +180,13 @@ class ForkServer:
                     os.waitpid(pid, 0)
 
 
-def become_child(job: child.Job, server: int, grader: int | None, confine: Confine, allow_calls: bool) -> NoReturn:
+def become_child(words: int, server: int, grader: int | None, confine: Confine, allow_calls: bool) -> NoReturn:
     """Turn a fresh fork into a job's own limited process, run the job, and exit. Never returns."""
     code = 1
     try:
         die_with_parent(server, signal.SIGKILL)
+        # Read here, never in the fork server: its memory is inherited by the children of other candidates.
+        job: child.Job = json.loads(os.pread(words, os.fstat(words).st_size, 0))
         # A termination request ends a job at once: what it keeps is its last checkpoint.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.setsid()

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from engine.errors import PoiseError
 from engine.process.child import Job
@@ -283,12 +283,14 @@ class _Server:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     async def spawn(self, number: int, job: Job, grader_socket: socket.socket | None, seconds: float) -> Child:
-        request = {"op": "spawn", "spawn": number, "job": job, "fds": int(grader_socket is not None)}
+        request = {"op": "spawn", "spawn": number, "grader": grader_socket is not None}
         future: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
         self._spawning[number] = (job, future)
         try:
             async with asyncio.timeout(seconds):
-                await self._send(json.dumps(request).encode() + b"\n", grader_socket)
+                with _sealed(job) as words:
+                    attached = [words.fileno()] + ([] if grader_socket is None else [grader_socket.fileno()])
+                    await self._send(json.dumps(request).encode() + b"\n", attached)
                 return await future
         except TimeoutError:
             self.kill()  # a child that comes all the same meets a future that is done, and is killed
@@ -306,19 +308,17 @@ class _Server:
             self.kill()
         await self._reader
 
-    async def _send(self, data: bytes, attached: socket.socket | None) -> None:
+    async def _send(self, data: bytes, attached: list[int]) -> None:
         loop = asyncio.get_running_loop()
         async with self._sending:
-            if attached is not None:
-                # The descriptor travels with the first byte; a full buffer (the server lags) empties soon.
-                while True:
-                    try:
-                        socket.send_fds(self._socket, [data[:1]], [attached.fileno()])
-                        break
-                    except BlockingIOError:
-                        await asyncio.sleep(0.01)
-                data = data[1:]
-            await loop.sock_sendall(self._socket, data)
+            # The descriptors travel with the first byte; a full buffer (the server lags) empties soon.
+            while True:
+                try:
+                    socket.send_fds(self._socket, [data[:1]], attached)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)
+            await loop.sock_sendall(self._socket, data[1:])
 
     async def _receive(self, pidfds: list[int]) -> bytes:
         """The next bytes, and what descriptors came with them; nothing at the end."""
@@ -395,6 +395,18 @@ class _Server:
             child.kill()  # the kernel does so too, but not to what the child itself started
             child.ended(None, None)
         self.children.clear()
+
+
+def _sealed(job: Job) -> BinaryIO:
+    """A job's words for its child alone.
+
+    What the fork server itself reads would stay in its memory, and so in that of every later child: the evaluation
+    seed of a job that scores, for one.
+    """
+    file = open(os.memfd_create("job", os.MFD_CLOEXEC), "wb")  # noqa: SIM115 - the caller's to close
+    file.write(json.dumps(job).encode())
+    file.flush()
+    return file
 
 
 def _host_pid(pidfd: int) -> int:

@@ -16,12 +16,15 @@ from functools import cache
 
 PR_SET_SECCOMP = 22
 _FILTER = 2
-_CLONE_THREAD = 0x10000
-_SETID_BITS = 0o6000
+_CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
 _MYSELF = 0x7E_AD_00_01
 """Stands for the child's own pid in the filter; no pid is that large."""
-_TERMINAL = (0x5412, 0x541C, 0x5423)
-"""TIOCSTI, TIOCLINUX, TIOCSETD: typing into somebody else's terminal."""
+_IOCTLS = (0x5412, 0x541C, 0x5423, 0x8901, 0x8902)
+"""TIOCSTI, TIOCLINUX, TIOCSETD: typing into somebody else's terminal; FIOSETOWN, SIOCSPGRP: signals to others."""
+_FCNTLS = (8, 10, 15, 1024, 1026)
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to others; F_SETLEASE, F_NOTIFY: whoever opens the file would wait."""
+_PRCTLS = (1, 4, 36)
+"""PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER: the fork server ends it, the engine looks at it."""
 
 DENIED = (
     # the network, and sockets of this machine
@@ -29,11 +32,15 @@ DENIED = (
     # other processes
     *("fork", "vfork", "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise"),
     *("process_mrelease", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
-    *("tkill", "kcmp", "get_robust_list", "move_pages", "migrate_pages"),
+    *("tkill", "kcmp", "get_robust_list", "move_pages", "migrate_pages", "ioprio_set"),
     # the tree of files as a whole
     *("mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "open_tree", "move_mount", "fsopen", "fsconfig"),
     *("fsmount", "fspick", "mount_setattr", "open_by_handle_at", "name_to_handle_at", "mknod", "mknodat", "quotactl"),
-    *("swapon", "swapoff", "acct", "fanotify_init", "lookup_dcookie"),
+    *("swapon", "swapoff", "acct", "fanotify_init", "lookup_dcookie", "quotactl_fd", "sync", "syncfs"),
+    # what Landlock does not know: others' files could be changed in all but their bytes, and watched
+    *("chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat"),
+    *("utime", "utimes", "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr"),
+    *("removexattr", "lremovexattr", "fremovexattr", "inotify_init", "inotify_init1", "inotify_add_watch"),
     # the kernel
     *("bpf", "perf_event_open", "io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"),
     *("keyctl", "add_key", "request_key", "init_module", "finit_module", "delete_module", "kexec_load"),
@@ -44,11 +51,16 @@ DENIED = (
     *("setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups"),
     "capset",
     # memory that outlives the process or escapes its limits
-    *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgctl", "semget", "semop", "semctl", "semtimedop"),
-    *("mq_open", "mq_unlink", "memfd_secret"),
+    *("shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semctl", "semtimedop"),
+    *("mq_open", "mq_unlink", "memfd_secret", "io_setup", "io_submit"),
 )
-UNKNOWN = ("clone3", "openat2")
-"""Answered as an old kernel would, so that the C library falls back on what can be looked into."""
+_LATER = range(450, 600)
+_KNOWN_LATER = (453, 454, 455, 456, 462)
+"""map_shadow_stack, futex_wake, futex_wait, futex_requeue, mseal."""
+UNKNOWN = ("clone3", "openat2", *(number for number in _LATER if number not in _KNOWN_LATER))
+"""Answered as an old kernel would: the C library then falls back on what can be looked into. Also whatever Linux has
+learnt since 5.17, or will learn (from 424 on all architectures number alike).
+"""
 NOT_ON_A_GPU = ("memfd_create",)
 """CUDA's driver makes such files; without one they are only memory that no limit of a process counts."""
 
@@ -68,17 +80,20 @@ def build(gpu: bool = False) -> bytes:
     refuse, unknown = lib.ERRNO(errno.EPERM), lib.ERRNO(errno.ENOSYS)
     for name in (*DENIED, *(() if gpu else NOT_ON_A_GPU)):
         rules.add_rule(refuse, name)
-    for name in UNKNOWN:
-        rules.add_rule(unknown, name)
-    rules.add_rule(refuse, "clone", lib.Arg(0, lib.MASKED_EQ, _CLONE_THREAD, 0))
+    for call in UNKNOWN:
+        rules.add_rule(unknown, call)
+    for flag in (_CLONE_THREAD, _CLONE_FILES):  # a thread's open files are its process's, where they are counted
+        rules.add_rule(refuse, "clone", lib.Arg(0, lib.MASKED_EQ, flag, 0))
     for name in ("kill", "tgkill"):
         rules.add_rule(refuse, name, lib.Arg(0, lib.NE, _MYSELF))
-    for name, place in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2)):
-        for bit in (0o4000, 0o2000):
-            rules.add_rule(refuse, name, lib.Arg(place, lib.MASKED_EQ, bit, bit))
-    for request in _TERMINAL:
-        # The kernel looks at the lower half of this argument alone.
-        rules.add_rule(refuse, "ioctl", lib.Arg(1, lib.MASKED_EQ, 0xFFFFFFFF, request))
+    for name in ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"):
+        rules.add_rule(refuse, name, lib.Arg(0, lib.NE, 0))  # 0: itself
+    for place in (0, 1):
+        rules.add_rule(refuse, "setpriority", lib.Arg(place, lib.NE, 0))
+    for name, place, values in (("ioctl", 1, _IOCTLS), ("fcntl", 1, _FCNTLS), ("prctl", 0, _PRCTLS)):
+        for value in values:
+            # The kernel looks at the lower half of these arguments alone.
+            rules.add_rule(refuse, name, lib.Arg(place, lib.MASKED_EQ, 0xFFFFFFFF, value))
     with tempfile.TemporaryFile() as file:
         rules.export_bpf(file)
         file.seek(0)
