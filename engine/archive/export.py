@@ -25,7 +25,7 @@ CANDIDATE = (
         "overall",
     ),
     *("benchmarks", "fidelity", "seeds", "reflection", "attribution", "confirmed", "cost", "provenance"),
-    *("sandbox", "created", "finished"),
+    *("flags", "sandbox", "created", "finished"),
 )
 TRIAL = (
     *("id", "candidate", "purpose", "seed", "off", "rung", "split", "overall", "benchmarks", "protocol"),

@@ -18,6 +18,7 @@ from engine.loop.config import RunConfig, job_limits
 from engine.loop.seeds import decision_seed
 from engine.loop.settled import visible
 from engine.process.executor import Executor
+from engine.scoring.plausible import Known, flags
 from engine.search.analyst import Case, write_reflection
 from engine.search.answers import Answer, read_algorithm
 from engine.search.context import Request
@@ -159,11 +160,33 @@ class Decider:
         cost["train_seconds"] = round(sum(t["cost"]["train_seconds"] for t in trials), 3)
         cost["gpu_seconds"] = round(sum(t["cost"]["gpu_seconds"] for t in trials), 3)
         fields: Document = {"cost": cost, "seeds": [t["seed"] for t in scored]}
+        fields["flags"] = [flag for t in trials for flag in t.get("flags", ())]
         if scored:
             fields["overall"] = sum(t["overall"] for t in scored) / len(scored)
             fields["benchmarks"] = scored[0]["benchmarks"]
             fields["fidelity"] = max(t["rung"] for t in scored)
         self.book.update(candidate, **fields)
+
+    def doubts(self, trial: Document, score: dict[str, Any]) -> list[str]:
+        """Why a candidate's score is to be measured again before it counts, see `engine.scoring.plausible`.
+
+        It depends on the settled results that the candidate's decision saw, and on the trial's own files alone.
+        """
+        node = trial["candidate"]
+        if trial["purpose"] != "search" or node == root_id():
+            return []
+        evidence = self._evidence(slot_of(node))
+        results = {e.id: e.overall for e in evidence if e.scored and e.overall is not None}
+        adapters = {}
+        for other in reversed(results):  # of equal ones the first is named
+            for own in self.book.trials_of(other, "search"):
+                adapters[str(own.get("adapter_sha256"))] = other
+        known = Known(
+            best=max(results.values(), default=None),
+            parent=results.get(self.book.candidates[node]["parent"]),
+            adapters=adapters,
+        )
+        return flags(score, self._curves(node), trial.get("adapter_sha256"), known)
 
     # -- what a decision may see
 
@@ -280,6 +303,7 @@ class Decider:
             "sandbox": self.book.run["sandbox"],
             "created": time.time(),
             "finished": None,
+            "flags": [],
             "pinned": False,
             "decision": selection.document() if selection else None,
         }

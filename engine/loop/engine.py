@@ -328,6 +328,11 @@ class Engine:
             elif judged.act == "done" and not trained:
                 self.runner.forget_scores(trial)
                 self.book.update_trial(trial, trained=True, starts=0, reached=-1, cause=None, **_resumed(result))
+            elif judged.act == "done" and "flags" not in document and (doubts := self._doubts(trial, result["data"])):
+                self.book.update_trial(trial, fresh=1, starts=0, reached=-1, **doubts)
+                self.book.update(candidate, flags=doubts["flags"])
+                told = f"{trial} is scored again on fresh problems: {'; '.join(doubts['flags'])}"
+                self.book.log(told, level="warning", node=candidate)
             elif judged.act == "done":
                 data = result["data"]
                 scores = {"overall": data["overall"], "benchmarks": data["benchmarks"]}
@@ -339,6 +344,11 @@ class Engine:
                 self.book.log(f"{trial} failed: {judged.cause}", level="warning", node=candidate)
                 self._close(candidate, main, judged.act, judged.cause)
                 return
+
+    def _doubts(self, trial: str, score: dict[str, Any]) -> dict[str, Any]:
+        """Fields of a trial whose score is to be measured again: why, and what it was at first; empty if it counts."""
+        found = self.decider.doubts(self.book.trials[trial], score)
+        return {"flags": found, "first": {k: score[k] for k in ("overall", "benchmarks")}} if found else {}
 
     async def _attempt(self, trial: str, worker: int, main: bool) -> tuple[Result, Verdict]:
         """One process for a trial's next step, and what to do about how it ended."""

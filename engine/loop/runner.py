@@ -108,6 +108,9 @@ class TrialRunner:
         """
         trial = self.book.trials[trial_id]
         place = self.folder.trial(trial_id)
+        adapter = await asyncio.to_thread(adapter_sha256, place.adapter)
+        if trial.get("adapter_sha256") != adapter:
+            self.book.update_trial(trial_id, adapter_sha256=adapter)
         # The scorer writes into a folder of its own: candidate code has written in the trial's.
         job = self._job(
             trial,
@@ -115,11 +118,11 @@ class TrialRunner:
             worker,
             folder=place.path / "score",
             adapter=str(place.adapter),
-            adapter_sha256=await asyncio.to_thread(adapter_sha256, place.adapter),
+            adapter_sha256=adapter,
             base_sha256=self._base,
             protocol=trial["protocol"],
             split=SPLIT,
-            score_seed=score_seed(self.config.seed, SPLIT, trial["rung"]),
+            score_seed=score_seed(self.config.seed, SPLIT, trial["rung"], trial.get("fresh", 0)),
         )
         result = taken_over(job)
         if result is None:
@@ -235,6 +238,9 @@ def unusable(data: Mapping[str, Any]) -> str | None:
     overall, benchmarks = data.get("overall"), data.get("benchmarks")
     if not isinstance(overall, float | int) or not math.isfinite(overall) or not 0 <= overall <= 100:
         return f"the scorer gave an Overall of {overall!r}"
+    error, responses = data.get("standard_error"), data.get("responses")
+    if not isinstance(error, float | int) or not math.isfinite(error) or not isinstance(responses, dict):
+        return "the scorer gave no standard error or no responses"
     return None if isinstance(benchmarks, dict) else "the scorer gave no benchmarks"
 
 

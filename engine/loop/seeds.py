@@ -26,9 +26,13 @@ def train_seed(seed: int, purpose: str, index: int) -> int:
     return _derive(seed, f"train:{purpose}:{index}")
 
 
-def score_seed(seed: int, split: str, rung: float) -> int:
-    """Seed of problems and sampling when scoring on a split at a rung, below 2**31."""
-    return _derive(seed, f"score:{split}:{rung:g}")
+def score_seed(seed: int, split: str, rung: float, fresh: int = 0) -> int:
+    """Seed of problems and sampling when scoring on a split at a rung, below 2**31.
+
+    Args:
+        fresh: 0 is what all candidates are scored with; 1 are other problems, for scores that are hard to believe.
+    """
+    return _derive(seed, f"score:{split}:{rung:g}" + (f":{fresh}" if fresh else ""))
 
 
 def decision_seed(seed: int, k: int) -> int:

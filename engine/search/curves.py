@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from engine.archive.files import open_regular
+
 SPIKE = 5.0
 """A gradient norm above this many medians is a spike."""
 MOST_BYTES = 32 * 2**20
+LARGEST = 1e300
+"""Beyond it a number is taken for none."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,15 @@ NAMES = (
 def read_points(path: Path) -> list[dict[str, Any]]:
     """The objects of a metrics.jsonl; lines that are none are left out, a missing file has none."""
     try:
-        with path.open("rb") as f:
+        with open(open_regular(path), "rb") as f:
             lines = f.read(MOST_BYTES).splitlines()
-    except FileNotFoundError:
+    except OSError:  # none, or a link or pipe in its place
         return []
     found = []
     for line in lines:
         try:
             point = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(point, dict):
             found.append(point)
@@ -89,8 +92,10 @@ def _trend(row: Sequence[float]) -> Trend | None:
 
 
 def _number(value: Any) -> float | None:
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if plain and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    # An int may be too large for a float; sums of what passes here stay finite.
+    return float(value) if -LARGEST < value < LARGEST else None
 
 
 def _step(point: Mapping[str, Any], index: int) -> int:

@@ -21,6 +21,7 @@ def idea(candidate: Candidate, snapshot: Snapshot) -> Content:
     parts = [
         _title(f"{candidate.id} {candidate.name}"),
         _pair("status", candidate.status + (f": {candidate.cause}" if candidate.cause else "")),
+        *(_pair("flagged", one_line(flag)) for flag in document.get("flags") or []),
         *([_pair("pinned", "yes")] if candidate.pinned else []),
         _pair("parent", _named(candidate.parent, snapshot)),
     ]

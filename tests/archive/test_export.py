@@ -14,7 +14,7 @@ from tests.archive.conftest import candidate, trial
 RUN_KEYS = "id profile status created seed directive budget spent"
 CANDIDATE_KEYS = (
     "id name parent depth status cause proposal code_sha256 verification overall benchmarks fidelity seeds "
-    "reflection attribution confirmed cost provenance sandbox created finished"
+    "reflection attribution confirmed cost provenance flags sandbox created finished"
 )
 TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status"
 

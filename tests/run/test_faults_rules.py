@@ -92,8 +92,10 @@ def test_scores_on_the_disk_are_taken_over_if_they_are_of_this_adapter_and_proto
 
 @pytest.mark.parametrize("overall", [None, "30", float("nan"), float("inf"), -1.0, 101.0])
 def test_what_is_no_score_is_never_a_score(overall: Any) -> None:
-    assert unusable({"overall": overall, "benchmarks": {}}) is not None
-    assert unusable({"overall": 30.0, "benchmarks": {}}) is None
+    rest = {"benchmarks": {}, "standard_error": 1.0, "responses": {}}
+    assert unusable({"overall": overall, **rest}) is not None
+    assert unusable({"overall": 30.0, **rest}) is None
+    assert unusable({"overall": 30.0, **rest, "standard_error": float("nan")}) is not None
 
 
 def book(tmp_path: Path) -> tuple[Archive, Book]:
