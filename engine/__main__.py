@@ -1,4 +1,4 @@
-"""The engine's command line, spoken by clients: `python -P -m engine start|resume|verify|train|score JSON`.
+"""The engine's command line, spoken by clients: `python -P -m engine start|resume|verify|train|score|control JSON`.
 
 `start` and `resume` answer one JSON line on `ready_fd` before anything heavy is imported, then run to the end. The
 others run one job in the foreground and print its result as one JSON line on stdout.
@@ -15,6 +15,8 @@ from typing import Any
 
 from engine.errors import Exit, PoiseError
 
+COMMANDS = ("start", "resume", "verify", "train", "score", "control")
+
 
 def main(arguments: list[str]) -> int:
     """Run one command.
@@ -22,8 +24,8 @@ def main(arguments: list[str]) -> int:
     Returns:
         the exit code.
     """
-    if len(arguments) != 2 or arguments[0] not in ("start", "resume", "verify", "train", "score"):
-        print("usage: python -P -m engine start|resume|verify|train|score JSON", file=sys.stderr)
+    if len(arguments) != 2 or arguments[0] not in COMMANDS:
+        print("usage: python -P -m engine start|resume|verify|train|score|control JSON", file=sys.stderr)
         return Exit.USAGE
     command, request = arguments[0], json.loads(arguments[1])
     if command in ("start", "resume"):

@@ -16,7 +16,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Watch": {"attach": "attach", "ls": "status", "status": "status"},
     "Steer": {"prune": "steer", "restore": "steer", "pin": "steer", "unpin": "steer"},
     "Take away": {"export": "export"},
-    "By hand": {"verify": "job", "train": "job", "score": "job"},
+    "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
     "When in doubt": {"doctor": "doctor"},
 }
 """Every command and the module in `poise_tui.commands` that holds it, imported when it is needed."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
@@ -19,9 +18,9 @@ from engine.loop.book import Book
 from engine.loop.config import RunConfig, budget_of, extend, new_run, read_config
 from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
+from engine.loop.graders import Graders
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
-from engine.loop.seeds import train_seed
 from engine.loop.steering import Steering
 from engine.process.control import ControlServer
 from engine.process.executor import LocalExecutor
@@ -31,7 +30,6 @@ from engine.process.registry import register, socket_path, unregister
 from engine.process.telemetry import Telemetry
 from engine.profiles.load_model import model_dir
 from engine.sandbox.layers import level
-from engine.tasks.grader_client import GraderProcess
 
 
 async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
@@ -68,9 +66,10 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         log_to(folder.engine_log)
         launcher = Launcher(sandbox=sandbox, log=folder.engine_log)
         stack.push_async_callback(launcher.close)
-        graders = Graders(config, stack.enter_context(folder.engine_log.open("ab")))
+        graders = Graders(config.profile, config.seed, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
-        executor = LocalExecutor(launcher, lambda job: graders.connect())
+        executor = LocalExecutor(launcher, graders.connect)
+        graders.on_flood = executor.kill
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
         server = ControlServer(address, Steering(engine).handle)
         await server.start()
@@ -85,42 +84,6 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         warm = asyncio.create_task(_warm_up(launcher))
         stack.callback(warm.cancel)
         await engine.run()
-
-
-class Graders:
-    """The run's grader, started anew if it has died.
-
-    Args:
-        config: names the tasks.
-        log: where a grader's complaints go.
-    """
-
-    def __init__(self, config: RunConfig, log: IO[bytes]) -> None:
-        self._config = config
-        self._log = log
-        self._process = GraderProcess(stderr=log)
-        self._one_at_a_time = asyncio.Lock()
-
-    async def connect(self) -> socket.socket:
-        """A connection for one trainer; a grader that hangs costs seconds, but not the engine's.
-
-        Raises:
-            PoiseError: the tasks do not load.
-        """
-        tasks, seed = self._config.profile["tasks"], train_seed(self._config.seed, "pool", 0)
-        asked = (tasks["name"], tasks["options"], seed)
-        async with self._one_at_a_time:
-            try:
-                return await asyncio.to_thread(self._process.connect, *asked)
-            except PoiseError:
-                await asyncio.to_thread(self._process.close)
-                # Made in the main thread: it dies with the thread that starts it.
-                self._process = GraderProcess(stderr=self._log)
-                return await asyncio.to_thread(self._process.connect, *asked)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.close()
 
 
 def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:

@@ -1,4 +1,4 @@
-"""One job in the foreground, through the same launcher, limits and grader as a run: `verify`, `train`, `score`."""
+"""One job in the foreground, through the same launcher, limits and grader as a run: verify, train, score, control."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
 from engine.algorithms.lint import read_source
+from engine.archive.files import folder_sha256, write_json
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
+from engine.loop.graders import Graders
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
 from engine.process.launch import TRAINER_IMPORTS, Launcher
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import Sandbox
-from engine.tasks.grader_client import GraderProcess
+from engine.scoring.plausible import against
 
 LIGHT_IMPORTS = ("torch",)
 """What a verification needs; TRL would cost four more seconds."""
@@ -39,7 +41,7 @@ async def run_single(command: str, request: dict[str, Any]) -> Result:
     Raises:
         PoiseError: the request is wrong; nothing ran.
     """
-    return await {"verify": _verify, "train": _train, "score": _score}[command](request)
+    return await {"verify": _verify, "train": _train, "score": _score, "control": _control}[command](request)
 
 
 async def _verify(request: dict[str, Any]) -> Result:
@@ -65,7 +67,6 @@ async def _train(request: dict[str, Any]) -> Result:
     if out.adapter.exists():
         raise PoiseError(f"{out.path} holds a finished training: choose another --out", Exit.REFUSED)
     seed = int(request.get("seed") or 0)
-    tasks = profile["tasks"]
     job = {
         "id": "train",
         "kind": "train",
@@ -80,21 +81,23 @@ async def _train(request: dict[str, Any]) -> Result:
         "progress": out.metrics.name,
     }
     sandbox = sandbox_for(profile, floor_of(request), [out.path], [path])
-    with GraderProcess() as grader:
-        async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
-            executor = LocalExecutor(
-                launcher,
-                lambda _: grader.connect(tasks["name"], tasks["options"], train_seed(seed, "pool", 0)),
-            )
+    async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
+        with closing(Graders(profile, seed)) as graders:
+            executor = LocalExecutor(launcher, graders.connect)
+            graders.on_flood = executor.kill
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, executor)
             following = asyncio.create_task(_follow(out.metrics, profile["train"]["updates"]))
             try:
-                return await executor.run(job)
+                result = await executor.run(job)
             finally:
                 following.cancel()
                 with suppress(asyncio.CancelledError):
                     await following
+    if result["status"] == "done":
+        # The candidate's process could write there: `poise score` must find profile and seed as they were.
+        write_json(out.job, job)
+    return result
 
 
 async def _score(request: dict[str, Any]) -> Result:
@@ -123,6 +126,44 @@ async def _score(request: dict[str, Any]) -> Result:
                 "limits": job_limits(profile, "score"),
             }
         )
+
+
+async def _control(request: dict[str, Any]) -> Result:
+    """Train the root on rewards without information, and score it beside the base it began as."""
+    name, seed = request["control"], int(request.get("seed") or 0)
+    profile = load_profile(request.get("profile") or "tiny").resolved()
+    model = model_dir(profile["model"])
+    job: dict[str, Any] = {"profile": profile, "seed": train_seed(seed, "control", 0), "off": [], "resume": False}
+    scoring: dict[str, Any] = {"kind": "score", "profile": profile, "split": "development"}
+    scoring |= {"score_seed": score_seed(seed, "development", 1.0), "base_sha256": folder_sha256(model)}
+    scoring |= {"limits": job_limits(profile, "score")}
+    with tempfile.TemporaryDirectory(prefix="poise-control-") as place:
+        folder = Path(place)
+        sandbox = sandbox_for(profile, floor_of(request), [folder])
+        async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
+            with closing(Graders(profile, seed, control=name)) as graders:
+                executor = LocalExecutor(launcher, graders.connect)
+                trained = TrialFolder(folder / "train")
+                job |= {"id": "control", "kind": "train", "folder": str(trained.path), "algorithm": None}
+                job |= {"limits": job_limits(profile, "train"), "progress": trained.metrics.name}
+                following = asyncio.create_task(_follow(trained.metrics, profile["train"]["updates"]))
+                try:
+                    jobs = [
+                        {**scoring, "id": "base", "folder": str(folder / "base"), "adapter": None},
+                        job,
+                        {**scoring, "id": "score", "folder": str(folder / "score"), "adapter": str(trained.adapter)},
+                    ]
+                    results = []
+                    for one in jobs:
+                        results.append(await executor.run(one))
+                        if results[-1]["status"] != "done":
+                            return results[-1]
+                finally:
+                    following.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await following
+    base, _, after = (result["data"] for result in results)
+    return {**results[-1], "data": {"control": name, "seed": seed, **against(base, after)}}
 
 
 def _stop(executor: LocalExecutor) -> None:

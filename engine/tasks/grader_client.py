@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Self, TypedDict
 
 from engine.errors import PoiseError
+from engine.tasks.allowance import Allowance
 from engine.tasks.interface import Grade
 
 CONNECT_SECONDS = 20.0
@@ -93,17 +94,23 @@ class GraderProcess:
     def __init__(self, stderr: IO[bytes] | None = None) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(CONNECT_SECONDS)
+        heard, told = os.pipe()
+        os.set_blocking(heard, False)
+        self._notices = os.fdopen(heard, "rb", buffering=0)
+        self._heard, self._deaf = b"", False
         home = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+        command = [sys.executable, "-P", "-m", "engine.tasks.grader"]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "engine.tasks.grader", "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [*command, "--fd", str(theirs.fileno()), "--notices", str(told)],
+                pass_fds=[theirs.fileno(), told],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 env={**os.environ, "PYTHONPATH": path},
             )
+        os.close(told)
         self._control = ours
 
     @property
@@ -111,18 +118,31 @@ class GraderProcess:
         """The grader's process id."""
         return self._process.pid
 
-    def connect(self, taskset: str, options: Mapping[str, Any], seed: int) -> socket.socket:
+    def connect(
+        self,
+        taskset: str,
+        options: Mapping[str, Any],
+        seed: int,
+        *,
+        name: str = "",
+        allowance: Allowance | None = None,
+        control: str | None = None,
+    ) -> socket.socket:
         """A stream socket for one trainer: give its descriptor to the child, then close it here.
 
         Args:
             taskset: see `engine.tasks.load_taskset`.
             seed: picks the training problems out of the training split.
+            name: what its notices are called.
+            allowance: what it may ask; without one a million completions.
+            control: see `engine.tasks.controls.CONTROLS`.
 
         Raises:
             PoiseError: the task set does not load, or the grader is gone.
         """
         mine, grader_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        request = {"op": "client", "taskset": taskset, "options": dict(options), "seed": seed}
+        request = {"op": "client", "taskset": taskset, "options": dict(options), "seed": seed, "name": name}
+        request |= {"allowance": (allowance or Allowance()).document(), "control": control}
         try:
             with grader_end:
                 socket.send_fds(self._control, [json.dumps(request).encode()], [grader_end.fileno()])
@@ -136,9 +156,28 @@ class GraderProcess:
             raise PoiseError(str(answer["error"]))
         return mine
 
+    @property
+    def notices(self) -> int:
+        """A descriptor that can be read when `cut_off` has something to say."""
+        return self._notices.fileno()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the grader has closed its end of the notices: it is dead."""
+        return self._deaf
+
+    def cut_off(self) -> list[tuple[str, str]]:
+        """Names of trainers that asked beyond their allowance since the last call, and of what they asked too much."""
+        data = self._notices.read(1 << 16)  # None: nothing there yet
+        self._deaf = data == b""
+        self._heard += data or b""
+        *lines, self._heard = self._heard.split(b"\n")
+        return [(notice["name"], notice["cause"]) for notice in map(json.loads, lines)]
+
     def close(self) -> None:
         """End the grader and wait for it."""
         self._control.close()
+        self._notices.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

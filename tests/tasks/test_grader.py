@@ -17,7 +17,7 @@ import pytest
 
 from engine.errors import PoiseError
 from engine.tasks import TaskSet, load_taskset
-from engine.tasks.grader import MAX_LINE
+from engine.tasks.allowance import FACTOR, Allowance
 from engine.tasks.grader_client import GraderClient, GraderProcess
 
 SECONDS = 20
@@ -127,6 +127,8 @@ def test_two_trainers_are_served_at_once_each_with_its_own_pool(grader: GraderPr
         b'{"op":"grade"}\n',
         b'{"op":"grade","items":[3]}\n',
         b'{"op":"grade","items":[{"id":{},"completion":"","truncated":false}]}\n',
+        b'{"op":"grade","items":[{"id":"a","completion":"","truncated":false,"gold":"1"}]}\n',
+        b'{"op":"grade","items":' + b"9" * 5000 + b"}\n",
         b"[" * 100_000 + b"\n",
     ],
 )
@@ -151,14 +153,6 @@ def test_unusable_items_are_refused(grader: GraderProcess) -> None:
         connected.grade([{"id": name, "completion": 3, "truncated": False}])  # type: ignore[typeddict-item]
     with pytest.raises(PoiseError, match="needs a text"):
         connected.grade([{"id": name, "completion": "#3"}])  # type: ignore[typeddict-item]
-
-
-def test_an_endless_line_ends_its_connection_and_no_other(grader: GraderProcess, stream: socket.socket) -> None:
-    bystander = client(grader)
-    with contextlib.suppress(OSError):  # the grader may hang up before it has all
-        stream.sendall(b"x" * (MAX_LINE + 1024 * 1024))
-    assert "longer than" in read(stream)["error"]
-    assert bystander.prompts()
 
 
 def test_a_large_request_within_the_limit_is_graded(grader: GraderProcess) -> None:
@@ -199,6 +193,128 @@ def test_a_trainer_that_vanishes_does_not_stop_the_others(grader: GraderProcess)
         stream.sendall(b'{"op":"prompts"}\n' * 50)
         stream.close()
     assert client(grader).prompts()
+
+
+TRAIN = {"prompts_per_batch": 2, "group_size": 3, "updates": 4, "updates_per_batch": 2, "max_completion_length": 24}
+SMALL = Allowance.of(TRAIN)
+"""What a training of two batches of six completions may ask."""
+
+
+@pytest.fixture
+def watched(grader: GraderProcess) -> Iterator[tuple[GraderProcess, socket.socket]]:
+    """A trainer with a small allowance, called `t1`."""
+    with grader.connect("tiny", {"pool_size": 4}, 1, name="t1", allowance=SMALL) as connected:
+        connected.settimeout(SECONDS)
+        yield grader, connected
+
+
+def told(grader: GraderProcess) -> list[tuple[str, str]]:
+    import select
+
+    assert select.select([grader.notices], [], [], SECONDS)[0], "the engine was told nothing"
+    return grader.cut_off()
+
+
+def request(count: int, name: str = "add/1+1=", completion: str = "#1") -> bytes:
+    item = {"id": name, "completion": completion, "truncated": False}
+    return json.dumps({"op": "grade", "items": [item] * count}).encode() + b"\n"
+
+
+def first_problem(stream: socket.socket) -> str:
+    return str(ask(stream, b'{"op":"prompts"}\n')["prompts"][0]["id"])
+
+
+def test_an_allowance_is_a_few_times_what_a_training_needs() -> None:
+    assert (SMALL.items, SMALL.batch) == (FACTOR * 12, FACTOR * 6)
+    assert SMALL.repeats(24) == FACTOR * 12 // 24 + FACTOR * 3
+
+
+TOO_MANY = request(1) + request(24) * 2
+"""49 completions in three requests, none of them gradable."""
+
+
+@pytest.mark.parametrize(
+    ("flood", "cause"),
+    [
+        (b"{}\n" * 100, "more than 24 requests"),
+        (b'{"op":"prompts"}\n' * 100, "more than 24 requests"),
+        (request(25), "25 completions in one request"),
+        (TOO_MANY, "more than 48 completions"),
+        (b"x" * (SMALL.line + 300_000), "longer than"),
+    ],
+    ids=["garbage", "prompts", "batch", "items", "line"],
+)
+def test_a_flood_is_cut_off_with_a_cause_the_engine_is_told_and_the_others_are_served(
+    watched: tuple[GraderProcess, socket.socket], flood: bytes, cause: str
+) -> None:
+    grader, stream = watched
+    bystander = client(grader)
+    threading.Thread(target=_send, args=(stream, flood)).start()
+    (notice,) = told(grader)
+    assert notice[0] == "t1" and cause in notice[1]
+    lines = _all(stream).splitlines()
+    assert cause in json.loads(lines[-1])["error"]
+    assert bystander.prompts()
+
+
+def test_one_problem_cannot_be_asked_about_until_its_answer_is_found(
+    watched: tuple[GraderProcess, socket.socket],
+) -> None:
+    grader, stream = watched
+    name = first_problem(stream)
+    most = SMALL.repeats(24)
+    assert most < SMALL.batch
+    assert len(ask(stream, request(most, name))["grades"]) == most
+    assert "more than" in ask(stream, request(1, name))["error"]
+    assert told(grader) == [("t1", f"one problem sent to the grader more than {most} times")]
+
+
+def test_a_completion_longer_than_any_of_the_profiles_is_refused(
+    watched: tuple[GraderProcess, socket.socket],
+) -> None:
+    _, stream = watched
+    name = first_problem(stream)
+    assert len(ask(stream, request(1, name, "x" * SMALL.characters))["grades"]) == 1
+    assert "characters" in ask(stream, request(1, name, "x" * (SMALL.characters + 1)))["error"]
+    assert len(ask(stream, request(1, name))["grades"]) == 1, "refused, but not cut off"
+
+
+def test_an_honest_training_stays_within_its_allowance(watched: tuple[GraderProcess, socket.socket]) -> None:
+    _, stream = watched
+    names = [p["id"] for p in ask(stream, b'{"op":"prompts"}\n')["prompts"]]
+    for batch in range(2):
+        items = [{"id": n, "completion": "#1", "truncated": False} for n in names[batch : batch + 2] for _ in range(3)]
+        assert len(ask(stream, json.dumps({"op": "grade", "items": items}).encode() + b"\n")["grades"]) == 6
+
+
+def test_under_a_control_nothing_is_paid_for_but_a_coin_or_anothers_answer(grader: GraderProcess) -> None:
+    wanted = golds(load_taskset("tiny", {"pool_size": 40}), 1)
+    right = [{"id": n, "completion": f"#{gold}", "truncated": False} for n, gold in wanted.items()]
+    shares = {}
+    for control in ("random-reward", "shuffled-answers"):
+        with grader.connect("tiny", {"pool_size": 40}, 1, control=control) as stream:
+            stream.settimeout(SECONDS)
+            assert ask(stream, b'{"op":"prompts"}\n')["parts"] == {"correct": 1.0}
+            grades = ask(stream, json.dumps({"op": "grade", "items": right}).encode() + b"\n")["grades"]
+            assert all(g["parts"] == {"correct": float(g["correct"])} for g in grades)
+            shares[control] = sum(g["correct"] for g in grades) / len(grades)
+    assert 0.35 < shares["random-reward"] < 0.65
+    assert shares["shuffled-answers"] < 0.25, "two problems of a task may have the same answer"
+    with pytest.raises(PoiseError, match="no such control"):
+        grader.connect("tiny", {}, 1, control="nonsense")
+
+
+def _send(stream: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # the grader hangs up before it has all
+        stream.sendall(data)
+
+
+def _all(stream: socket.socket) -> bytes:
+    found = b""
+    with contextlib.suppress(OSError):
+        while piece := stream.recv(1 << 20):
+            found += piece
+    return found
 
 
 @pytest.mark.parametrize(("taskset", "options"), [("nowhere", {}), ("tiny", {"pool_size": -1}), ("tiny", {"x": 1})])
