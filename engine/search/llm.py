@@ -216,4 +216,5 @@ def _outcome(litellm: Any, model: str, response: Any, price: tuple[float, float]
             usd = float(litellm.completion_cost(completion_response=response, model=model))
     if not text:
         return {**found, "usd": usd, "error": "the answer is empty"}
-    return {**found, "usd": usd, "answer": text, "error": None, "ok": True}
+    # A server may echo what it was sent: nothing of an answer goes on before its secrets are out.
+    return {**found, "usd": usd, "answer": redact(text), "error": None, "ok": True}
