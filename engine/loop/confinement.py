@@ -36,11 +36,12 @@ def sandbox_for(
     """
     layers = available()
     check_floor(layers, floor, hints())
-    folders = tuple(path.resolve() for path in writable)
+    folders = tuple(path.absolute() for path in writable)  # as jobs name them: links on the way are not there inside
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    seen = (*(path.resolve() for path in readable), model_dir(profile["model"]).resolve())
-    return Sandbox(layers, folders, seen, gpu_devices())
+    seen = (*(path.absolute() for path in readable), model_dir(profile["model"]).absolute())
+    tasks = Path(profile["tasks"]["name"])
+    return Sandbox(layers, folders, seen, gpu_devices(), (tasks.absolute(),) if tasks.suffix == ".py" else ())
 
 
 def gpu_devices() -> tuple[Path, ...]:

@@ -42,6 +42,7 @@ def confine(sandbox: Sandbox, job: Mapping[str, Any], program: bytes | None) -> 
                 *map(Path, (*SYSTEM, *FILES, *OWN, *(GPU_FACTS if gpu else ()))),
                 *_python(),
                 *sandbox.readable,
+                *(sandbox.answers if job["kind"] == "score" else ()),
                 *_named(job),
             ],
             write=[Path(job["folder"]), *map(Path, DEVICES), *sandbox.devices],

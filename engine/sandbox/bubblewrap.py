@@ -73,7 +73,7 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
         yield from ("--size", str(SCRATCH_BYTES), "--tmpfs", scratch)
     for name in FILES:
         yield from ("--ro-bind-try", name, name)
-    for path in (*python_folders(), ENGINE, *sandbox.readable):
+    for path in (*python_folders(), ENGINE, *sandbox.readable, *sandbox.answers):
         yield from ("--ro-bind-try", str(path), str(path))
     for path in sandbox.devices:
         yield from ("--dev-bind-try", str(path), str(path))

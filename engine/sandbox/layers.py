@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ FLOORS: Mapping[str, tuple[frozenset[str], ...]] = {
 }
 """What the engine insists on: any of these sets of layers is enough."""
 DEFAULT_FLOOR = "standard"
+_PATHS = ("writable", "readable", "devices", "answers")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class Sandbox:
         writable: folders that jobs may lie in; each child can write its own job's folder alone.
         readable: what children may read beside Python, this package and the files that their job names.
         devices: device files of the GPU, empty without one.
+        answers: the file of the tasks; by Landlock, only jobs that score can read it.
     """
 
     layers: frozenset[str] = frozenset(LAYERS)
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
-    devices: tuple[Path, ...] = field(default=())
+    devices: tuple[Path, ...] = ()
+    answers: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := self.layers - LAYERS.keys():
@@ -58,13 +61,13 @@ class Sandbox:
         """As JSON, for the fork server."""
         return {
             "layers": sorted(self.layers),
-            **{key: [str(path) for path in getattr(self, key)] for key in ("writable", "readable", "devices")},
+            **{key: [str(path) for path in getattr(self, key)] for key in _PATHS},
         }
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Sandbox:
         """The reverse of `document`."""
-        paths = {key: tuple(map(Path, document[key])) for key in ("writable", "readable", "devices")}
+        paths = {key: tuple(map(Path, document[key])) for key in _PATHS}
         return cls(frozenset(document["layers"]), **paths)
 
 
