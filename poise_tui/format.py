@@ -1,32 +1,17 @@
-"""How things look as text: numbers, times, statuses, glyphs, and untrusted text made harmless."""
+"""How things look as text: numbers, times, statuses, glyphs; untrusted text is made harmless by `engine.untrusted`."""
 
 import locale
 import math
 import os
-import re
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x1b\\|\x07|$)|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]", re.DOTALL
-)
-"""Terminal sequences as a whole (CSI, OSC and their kin), so that their parameters vanish with them."""
+from engine.untrusted import many_lines as many_lines
+from engine.untrusted import one_line as one_line
 
 LIVE = frozenset({"training", "scoring", "verifying"})
 """Statuses of a candidate that something works on right now."""
-
-
-def one_line(text: object) -> str:
-    """Untrusted text as one line without terminal sequences, control or bidirectional characters."""
-    stripped = ESCAPES.sub("", str(text))
-    return " ".join("".join(c if c.isprintable() else " " for c in stripped).split())
-
-
-def many_lines(text: object) -> str:
-    """Untrusted text with its line breaks kept, tabs as four blanks, and nothing else that a terminal obeys."""
-    stripped = ESCAPES.sub("", str(text)).replace("\r\n", "\n").expandtabs(4)
-    return "".join(c if c == "\n" or c.isprintable() else " " for c in stripped)
 
 
 def number(value: float | None, digits: int = 1) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.archive.folder import RunFolder, shown_status
 from engine.archive.store import Document, read_archive
+from engine.untrusted import many_lines, one_line
 
 RUN = ("id", "profile", "status", "created", "seed", "directive", "budget", "spent")
 SPENT = ("wall_seconds", "gpu_seconds", "llm_usd")
@@ -100,7 +101,7 @@ def to_csv(exported: Mapping[str, Any]) -> str:
         row += [candidate["fidelity"], " ".join(map(str, candidate["seeds"] or []))]
         row += [candidate["cost"][key] for key in COST["candidate"]]
         row += [candidate["provenance"]["proposer"], candidate["provenance"]["model"]]
-        table.writerow([*row, candidate["created"], candidate["finished"]])
+        table.writerow(map(_plain, [*row, candidate["created"], candidate["finished"]]))
     return text.getvalue()
 
 
@@ -115,19 +116,13 @@ def to_markdown(exported: Mapping[str, Any]) -> str:
     if root["overall_mean"] is not None:
         spread = f" ± {root['overall_std']:.2f}" if root["overall_std"] is not None else ""
         count = len(root["seeds"])
-        lines.append(
-            f"Root: Overall {root['overall_mean']:.2f}{spread} over {count} seed{'s' if count != 1 else ''}."
-        )
+        lines.append(f"Root: Overall {root['overall_mean']:.2f}{spread} over {count} seed{'s' if count != 1 else ''}.")
     lines += [
         "",
-        "| id | name | parent | status | Overall | "
-        + " | ".join([*map(_cell, tasks), "mechanisms", "cause"])
-        + " |",
+        "| id | name | parent | status | Overall | " + " | ".join([*map(_cell, tasks), "mechanisms", "cause"]) + " |",
     ]
     lines.append("|" + " --- |" * (7 + len(tasks)))
-    for candidate in sorted(
-        exported["candidates"], key=lambda c: -(c["overall"] if c["overall"] is not None else -1)
-    ):
+    for candidate in sorted(exported["candidates"], key=lambda c: -(c["overall"] if c["overall"] is not None else -1)):
         scores = [(candidate["benchmarks"] or {}).get(task) or {} for task in tasks]
         row = [
             candidate["id"],
@@ -149,9 +144,7 @@ def _pick(document: Document, keys: tuple[str, ...], cost: tuple[str, ...] = ())
             picked[key] = {name: (picked[key] or {}).get(name) for name in inner}
     if "benchmarks" in picked:
         scores: Mapping[str, Any] = picked["benchmarks"] or {}
-        picked["benchmarks"] = {
-            task: {key: score.get(key) for key in BENCHMARK} for task, score in scores.items()
-        }
+        picked["benchmarks"] = {task: {key: score.get(key) for key in BENCHMARK} for task, score in scores.items()}
     return picked
 
 
@@ -168,7 +161,15 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
+def _plain(value: object) -> object:
+    """A field of a CSV; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    text = many_lines(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _cell(value: object) -> str:
     """Any text as one cell of a Markdown table: names and causes are written by models and by candidates."""
-    text = "" if value is None else " ".join(str(value).split())
+    text = "" if value is None else one_line(value)
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

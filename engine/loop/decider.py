@@ -15,6 +15,7 @@ from engine.archive.store import Document
 from engine.errors import PoiseError
 from engine.loop.book import Book, candidate_id, root_id, slot_of
 from engine.loop.config import RunConfig, job_limits
+from engine.loop.report import read_report
 from engine.loop.seeds import decision_seed
 from engine.loop.settled import visible
 from engine.process.executor import Executor
@@ -224,7 +225,7 @@ class Decider:
                 "limits": job_limits(self.config.profile, "verify"),
             }
         )
-        report: dict[str, Any] = result["data"] if result["status"] == "done" else {}
+        report: dict[str, Any] = read_report(result["data"]) if result["status"] == "done" else {}
         report.setdefault("passed", False)
         report.setdefault("cause", result["cause"])
         report["seconds"] = result["wall_seconds"]

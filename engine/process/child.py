@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from engine import untrusted
 from engine.archive.files import read_limited, write_json
 from engine.errors import PoiseError
 
@@ -78,9 +79,8 @@ def log_name(kind: str) -> str:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Untrusted text as one printable line, safe to show in a terminal."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """Untrusted text as a cause: one printable line."""
+    return untrusted.one_line(text, limit)
 
 
 def run(job: Job, allow_calls: bool = False) -> int:

@@ -17,6 +17,7 @@ from engine.search.text import clean, one_line
 
 LONGEST_ANSWER = 4 * MAX_SOURCE
 LONGEST_HYPOTHESIS = 2_000
+LONGEST_CONSTANT = 100
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,47}")
 
 
@@ -197,6 +198,9 @@ def _choice(node: ast.expr, known: dict[str, list[str]]) -> MechanismChoice | st
             params[key] = ast.literal_eval(value)
         except ValueError:
             params[key] = None
-        if not isinstance(params[key], (bool, int, float, str)):
+        value = params[key]
+        if not isinstance(value, (bool, int, float, str)):
             return f"line {node.lineno}: {name}'s {key} must be a plain number, bool or string"
+        if isinstance(value, str) and value != one_line(value, LONGEST_CONSTANT):
+            return f"line {node.lineno}: {name}'s {key} must be at most {LONGEST_CONSTANT} printable characters"
     return MechanismChoice(name, params)

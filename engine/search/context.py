@@ -17,7 +17,7 @@ from engine.algorithms.catalogue import catalogue, digest_of, own_mechanisms, st
 from engine.algorithms.render import render
 from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
-from engine.search.text import one_line, quoted
+from engine.search.text import clean, one_line, quoted
 from engine.verify.vocabulary import WORDINGS
 
 Message = dict[str, str]
@@ -77,7 +77,7 @@ def repair_messages(messages: Sequence[Message], answer: str, problems: Sequence
     """The conversation goes on: the answer and what is wrong with it."""
     wrong = "\n".join(f"- {quoted(p, 400)}" for p in problems[:10])
     ask = f"That answer cannot be used:\n{wrong}\nAnswer again with the whole corrected JSON object."
-    return [*messages, {"role": "assistant", "content": answer}, {"role": "user", "content": ask}]
+    return [*messages, {"role": "assistant", "content": clean(answer, LONGEST)}, {"role": "user", "content": ask}]
 
 
 def evidence_block(request: Request, room: int = LONGEST) -> dict[str, Any]:

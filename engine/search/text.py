@@ -14,10 +14,14 @@ _SECRET = re.compile(
     r"|(?i:(?<=api[-_]key[=:])|(?<=api[-_]key=\s))[^\s&\"',}\\]{8,}"
 )
 SHORTEST_SECRET = 8
+ROOM = 8
+"""Times the limit that is looked at: a text of megabytes costs no more than this."""
 
 
 def clean(text: str, limit: int | None = None) -> str:
     """Without escape sequences, control or invisible characters (but newline and tab); cut at `limit`."""
+    if limit is not None:
+        text = text[: ROOM * limit]
     text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
     return text if limit is None or len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
@@ -30,7 +34,7 @@ def quoted(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int = 300) -> str:
     """The text's words on one line."""
-    return clean(" ".join(clean(text).split()), limit)
+    return clean(" ".join(clean(text[: ROOM * limit]).split()), limit)
 
 
 def redact(text: str) -> str:

@@ -55,7 +55,10 @@ def _compared(other: str, mine: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     here = mine["profile_fingerprint"]
     if here is not None and here == theirs["profile_fingerprint"]:
         return TwinOf(other, "equal here")
-    scaled = twin(mine["signature"], theirs["signature"])
+    try:
+        scaled = twin(mine["signature"], theirs["signature"])
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError):
+        return None  # a signature comes from where candidate code ran; one that cannot be read resembles nothing
     if scaled is None or scaled.kind == "equal":
         return None  # equal up to the rounding of signatures; the fingerprint knows better
     return TwinOf(other, "scale of the policy gradient" if scaled.only_policy else "scale", scaled.factor)
