@@ -16,6 +16,7 @@ from engine.errors import PoiseError
 from engine.search.answers import BadAnswer, ReflectionAnswer, read_model
 from engine.search.curves import Curves
 from engine.search.evidence import Benchmark, Evidence
+from engine.search.findings import Finding
 from engine.search.gains import changes
 from engine.search.llm import Ledger, complete
 from engine.search.symptoms import Symptom, plain, symptoms
@@ -45,6 +46,8 @@ class Reflection:
     by: str
     """`rules` or the model's name."""
     usd: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    """What it claims, in a form that can be counted."""
 
 
 def reflect(case: Case) -> str:

@@ -17,6 +17,7 @@ from engine.algorithms.catalogue import catalogue, digest_of, own_mechanisms, st
 from engine.algorithms.render import render
 from engine.search.evidence import Evidence, distance, fronts, lineage, shortlist
 from engine.search.gains import mechanism_gains
+from engine.search.knowledge import Knowledge
 from engine.search.text import one_line, quoted
 from engine.verify.vocabulary import WORDINGS
 
@@ -41,6 +42,14 @@ class Request:
     directive: str | None = None
     setting: str = ""
     """The profile in a sentence or two: model, tasks, group size, beta, updates a batch."""
+    knowledge: Knowledge | None = None
+    """What the run has learnt; None for a proposal that must not know (the control arm)."""
+    notes: str = ""
+    """The user's own notes, untrusted and bounded."""
+    ideas: Sequence[Mapping[str, Any]] = ()
+    """Open ideas near the parent, as documents of `engine.search.ideas.Idea`."""
+    direction: str | None = None
+    """What this one of the parallel proposals should try, in a sentence."""
 
 
 def proposal_messages(request: Request, seed: int) -> list[Message]:
