@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 SPIKE = 5.0
 """A gradient norm above this many medians is a spike."""
 MOST_BYTES = 32 * 2**20
+MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Curves:
     """Over the whole training, by the same names."""
     spikes: tuple[int, ...]
     """Updates whose gradient norm was a spike."""
+    rows: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """Every update's value, by the same names; of long trainings the means of equal stretches, at most `MOST_ROWS`."""
 
 
 NAMES = (
@@ -80,12 +83,19 @@ def summarize(points: Sequence[Mapping[str, Any]]) -> Curves:
         trends={name: _trend(row) for name, row in finite.items()},
         means={name: fmean(row) for name, row in finite.items() if row},
         spikes=spikes,
+        rows={name: _thinned(row) for name, row in values.items()},
     )
 
 
 def _trend(row: Sequence[float]) -> Trend | None:
     quarter = max(len(row) // 4, 1)
     return Trend(fmean(row[:quarter]), fmean(row[-quarter:])) if row else None
+
+
+def _thinned(row: Sequence[float | None]) -> tuple[float | None, ...]:
+    stretch = -(-len(row) // MOST_ROWS) if row else 1
+    parts = ([v for v in row[i : i + stretch] if v is not None] for i in range(0, len(row), stretch))
+    return tuple(fmean(part) if part else None for part in parts)
 
 
 def _number(value: Any) -> float | None:
