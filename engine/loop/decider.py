@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from engine.search.context import Request
 from engine.search.curves import Curves, read_points, summarize
 from engine.search.evidence import Evidence, from_document, seen
 from engine.search.llm import Ledger
-from engine.search.proposer import Proposal, ProposalFailed, propose
+from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
 from engine.search.select import Selection, Weights, select_parent
 from engine.search.twins import find_twin
 
@@ -74,7 +75,7 @@ class Decider:
         root = self.book.candidates[root_id()]
         code = self.folder.candidate(root_id()).algorithm.read_text(encoding="utf-8")
         report = await self._verify(root_id(), code, root["name"], ROOT_HYPOTHESIS)
-        self.book.update(root_id(), verification=report)
+        self.book.update(root_id(), verification=_read_by_people(report))
         self.book.set_status(root_id(), "queued" if report["passed"] else "infeasible", report["cause"])
 
     async def decide(self, k: int) -> str:
@@ -103,28 +104,28 @@ class Decider:
             directive=self.config.directive or None,
             setting=setting_of(self.config.profile),
         )
-        report: dict[str, Any] = {}
 
-        async def check(answer: Answer) -> str | None:
-            report.clear()
-            report.update(await self._verify(node, answer.code, answer.name, answer.hypothesis))
+        async def check(answer: Answer) -> Verdict:
+            report = await self._verify(node, answer.code, answer.name, answer.hypothesis)
             cause: str | None = report["cause"]
             # What acts on none of this profile's batches would cost a training and teach nothing.
-            return cause or next((w for w in report.get("warnings", ()) if "is inert" in w), None)
+            return Verdict(cause or next((w for w in report.get("warnings", ()) if "is inert" in w), None), report)
 
         made = await propose(
             request,
-            model=self.config.llm,
+            models=(self.config.llm,),
             seed=decision_seed(self.config.seed, k),
             ledger=self.ledger,
+            node=node,
+            population=1,
             check=check,
         )
         if isinstance(made, ProposalFailed) and made.fatal:
             raise PoiseError(made.cause)
         if isinstance(made, ProposalFailed):
-            self._record_failure(node, selection, made, report)
+            self._record_failure(node, selection, made)
         else:
-            self._record_proposal(node, selection, made, report)
+            self._record_proposal(node, selection, made)
         return node
 
     async def reflect(self, candidate: str, status: str | None = None, cause: str | None = None) -> None:
@@ -206,29 +207,34 @@ class Decider:
         report.setdefault("cause", result["cause"])
         report["seconds"] = result["wall_seconds"]
         write_json(place.verification, report)
-        # The archive keeps what people read; the signature stays with the candidate's files.
-        return {key: value for key, value in report.items() if key != "signature"}
+        return report
 
-    def _record_proposal(self, node: str, selection: Selection, made: Proposal, report: dict[str, Any]) -> None:
+    def _record_proposal(self, node: str, selection: Selection, made: Proposal) -> None:
         self._write_files(node, made.code, {"name": made.name, **made.document(), "attempts": made.attempts})
+        # Other proposals of the population may have been verified after this one.
+        write_json(self.folder.candidate(node).verification, dict(made.report))
         mechanisms = [m.document() for m in made.mechanisms]
         twin = find_twin(node, self._reports(node))
         document = self._document(
             node, made.name, selection, made.code, made.hypothesis, mechanisms, "queued", made.provenance
         )
-        document["verification"] = report | ({"twin": twin.document()} if twin else {})
+        document["proposal"] = made.document()
+        document["ideas"] = [idea.document() for idea in made.ideas]
+        document["verification"] = _read_by_people(made.report) | ({"twin": twin.document()} if twin else {})
         document["cost"]["llm_usd"] = self._llm_usd(node)
         if twin is not None and twin.duplicate:
             document |= {"status": "duplicate", "cause": twin.sentence, "finished": time.time()}
         self.book.create_candidate(document)
 
-    def _record_failure(self, node: str, selection: Selection, made: ProposalFailed, report: dict[str, Any]) -> None:
-        path = self.folder.candidate(node).algorithm
-        code = path.read_text(encoding="utf-8") if path.exists() else ""
-        document = self._document(node, f"proposal {node}", selection, code, "", [], "failed", made.provenance)
-        unfit = bool(report) and (not report["passed"] or "is inert" in made.cause)
+    def _record_failure(self, node: str, selection: Selection, made: ProposalFailed) -> None:
+        document = self._document(node, f"proposal {node}", selection, made.code, "", [], "failed", made.provenance)
+        if made.code:
+            self._write_files(node, made.code, {"name": document["name"], "hypothesis": ""})
+            write_json(self.folder.candidate(node).verification, dict(made.report))
+        unfit = bool(made.report) and (not made.report["passed"] or "is inert" in made.cause)
         document |= {"status": "infeasible" if unfit else "failed", "finished": time.time()}
-        document |= {"cause": made.cause, "verification": report or None}
+        document |= {"cause": made.cause, "verification": _read_by_people(made.report) or None}
+        document["proposal"]["screening"] = list(made.screening)
         document["cost"]["llm_usd"] = self._llm_usd(node)
         self.book.create_candidate(document)
 
@@ -298,6 +304,11 @@ class Decider:
     def _llm_usd(self, node: str) -> float:
         """What a candidate's calls have cost, by the ledger: failed ones and those of engines that died included."""
         return self.ledger.spent_on(decision_seed(self.config.seed, slot_of(node)))
+
+
+def _read_by_people(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the archive keeps of a verification; the signature stays with the candidate's files."""
+    return {key: value for key, value in report.items() if key != "signature"}
 
 
 def setting_of(profile: dict[str, Any]) -> str:

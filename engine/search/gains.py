@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.algorithms.catalogue import MechanismChoice
@@ -72,6 +73,25 @@ def mechanism_gains(candidates: Sequence[Evidence]) -> dict[str, Gain]:
             if part is not None:
                 _add(found, choice.name, -part)
     return found
+
+
+def expected_gain(
+    before: Sequence[MechanismChoice], after: Sequence[MechanismChoice], gains: Mapping[str, Gain]
+) -> float:
+    """Points of Overall that a change of mechanisms promises, by the archive's record of each: the shrunk gains, with
+    a bonus of 1/sqrt(1 + n) for what was seen n times (half of it for new constants), over the root of their number.
+    """
+    added, removed, tuned = changes(before, after)
+    total = 0.0
+    for choice in added:
+        record = gains.get(choice.name, Gain())
+        total += gains.get(choice.key, record).shrunk + 1 / math.sqrt(1 + record.seen)
+    for choice in removed:
+        total -= gains.get(choice.name, Gain()).shrunk
+    for choice in tuned:
+        record = gains.get(choice.key, Gain())
+        total += record.shrunk + 0.5 / math.sqrt(1 + record.seen)
+    return total / math.sqrt(max(len(added) + len(removed) + len(tuned), 1))
 
 
 def changes(

@@ -15,7 +15,7 @@ from engine.search import llm
 from engine.search.analyst import Case, write_reflection
 from engine.search.context import Request, proposal_messages
 from engine.search.llm import Ledger, LLMFailed, complete
-from engine.search.proposer import Proposal, ProposalFailed, propose
+from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
 from tests.search.model_server import CUT, DRIP, SILENT, TRUNCATED, ModelServer, Reply, serving
 from tests.search.samples import ROOT, ROOT_CODE, answer_text, choice, scored
 
@@ -195,7 +195,7 @@ def request() -> Request:
 async def test_a_good_answer_is_a_proposal(ledger: Ledger, point: Any) -> None:
     async with serving(answer_text("Dr-GRPO", "NoStd")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal), made
     assert (made.name, made.attempts) == ("Dr-GRPO", 1)
     assert made.mechanisms == (choice("NoStd"),)
@@ -206,7 +206,7 @@ async def test_a_good_answer_is_a_proposal(ledger: Ledger, point: Any) -> None:
 async def test_a_broken_answer_is_told_what_is_wrong_and_repaired(ledger: Ledger, point: Any) -> None:
     async with serving("Sure! Here is", '{"name": "X"}', answer_text()) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal) and made.attempts == 3
     first, second = (r["messages"][-1]["content"] for r in server.requests[1:])
     assert "no JSON object" in first and "hypothesis" in second
@@ -216,7 +216,7 @@ async def test_a_broken_answer_is_told_what_is_wrong_and_repaired(ledger: Ledger
 async def test_garbage_ends_after_a_bounded_number_of_answers_with_a_cause(ledger: Ledger, point: Any) -> None:
     async with serving("nothing useful") as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger, tries=2)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger, tries=2)
     assert isinstance(made, ProposalFailed) and len(server.requests) == 2
     assert "2 answers" in made.cause and "no JSON object" in made.cause
 
@@ -224,20 +224,20 @@ async def test_garbage_ends_after_a_bounded_number_of_answers_with_a_cause(ledge
 async def test_a_dead_model_is_a_failed_proposal_not_a_crash(ledger: Ledger, point: Any) -> None:
     async with serving((401, "no such key")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and "AuthenticationError" in made.cause and made.fatal
 
 
 @pytest.mark.parametrize("model", ["no-such-provider/model", "nonsense"])
 async def test_a_model_that_does_not_exist_is_said_to_be_beyond_hope(ledger: Ledger, model: str) -> None:
-    made = await propose(request(), model=model, seed=1, ledger=ledger)
+    made = await propose(request(), models=(model,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and made.fatal and "LLM Provider NOT provided" in made.cause
 
 
 async def test_a_busy_server_is_not_beyond_hope(ledger: Ledger, point: Any) -> None:
     async with serving((503, "busy")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and not made.fatal
 
 
@@ -246,7 +246,9 @@ async def test_what_was_tried_is_refused_and_a_taken_name_is_changed(ledger: Led
     again, other = answer_text("Same-GRPO", "NoStd"), answer_text(known.name, "TokenMean")
     async with serving(again, other) as server:
         point(server)
-        made = await propose(Request("c000", [ROOT, known], ROOT_CODE), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(
+            Request("c000", [ROOT, known], ROOT_CODE), models=(MODEL,), population=1, seed=1, ledger=ledger
+        )
     assert isinstance(made, Proposal) and made.mechanisms == (choice("TokenMean"),)
     assert "exactly these mechanisms" in server.requests[1]["messages"][-1]["content"]
     assert made.name == "c001-v2-GRPO" and f'name="{made.name}"' in made.code
@@ -256,18 +258,18 @@ async def test_another_mechanism_under_a_librarys_name_must_be_renamed(ledger: L
     changed = answer_text().replace("ones_like", "zeros_like")
     async with serving(changed, changed.replace("NoStd", "NullStd")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal) and made.mechanisms[0].name == "NullStd"
     assert "not the library's NoStd" in server.requests[1]["messages"][-1]["content"]
 
 
 async def test_a_check_of_the_caller_takes_part_in_the_repair(ledger: Ledger, point: Any) -> None:
-    async def check(answer: Any) -> str | None:
-        return "NoStd is inert here" if answer.mechanisms[0].name == "NoStd" else None
+    async def check(answer: Any) -> Verdict:
+        return Verdict("NoStd is inert here" if answer.mechanisms[0].name == "NoStd" else None)
 
     async with serving(answer_text(mechanism="NoStd"), answer_text(mechanism="TokenMean")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger, check=check)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger, check=check)
     assert isinstance(made, Proposal) and made.mechanisms[0].name == "TokenMean"
     assert "inert here" in server.requests[1]["messages"][-1]["content"]
 
@@ -298,7 +300,7 @@ async def test_the_seed_reaches_the_composer(ledger: Ledger) -> None:
 async def test_the_composer_needs_no_key_and_costs_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     broke = Ledger(ledger.path, limit_usd=0.0)
-    made = await propose(request(), model="poise/composer", seed=5, ledger=broke)
+    made = await propose(request(), models=("poise/composer",), population=1, seed=5, ledger=broke)
     assert isinstance(made, Proposal) and made.attempts == 1 and broke.spent_usd == 0
     assert made.provenance == {"proposer": "composer", "model": "poise/composer"}
 
@@ -306,11 +308,11 @@ async def test_the_composer_needs_no_key_and_costs_nothing(ledger: Ledger, monke
 async def test_the_composer_composes_anew_when_its_answer_was_refused(ledger: Ledger) -> None:
     refused: list[Any] = []
 
-    async def check(answer: Any) -> str | None:
+    async def check(answer: Any) -> Verdict:
         refused.append(answer.key)
-        return "it is inert" if len(refused) < 3 else None
+        return Verdict("it is inert" if len(refused) < 3 else None)
 
-    made = await propose(request(), model="poise/composer", seed=5, ledger=ledger, check=check)
+    made = await propose(request(), models=("poise/composer",), population=1, seed=5, ledger=ledger, check=check)
     assert isinstance(made, Proposal) and made.attempts == 3 and len(set(refused)) == 3
 
 
