@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from engine.algorithms.catalogue import MechanismChoice, key_of
+from engine.search.curves import Curves
+from engine.search.findings import Finding
 
 FAILED = ("failed", "infeasible")
 LONGEST_LIST = 128
@@ -18,6 +20,7 @@ _HIDDEN: dict[str, Any] = {
     "benchmarks": {},
     "cause": None,
     "reflection": None,
+    "findings": [],
 }
 
 
@@ -45,6 +48,18 @@ class Evidence:
     cause: str | None = None
     hypothesis: str = ""
     reflection: str | None = None
+    depth: int = 0
+    """Generations from the root."""
+    curves: Curves | None = None
+    """Of its own training; None where none is known."""
+    findings: tuple[Finding, ...] = ()
+    """What its reflection claims."""
+    expected: tuple[str, ...] = ()
+    """Effects that its proposal named, in the words of `engine.search.effects`."""
+    pinned: bool = False
+    """Its user wants it to be a parent."""
+    arm: str = "search"
+    """`control` for an independent proposal that the search must not see."""
 
     @property
     def scored(self) -> bool:
@@ -62,8 +77,8 @@ class Evidence:
         return {m.name: m.key for m in self.mechanisms}
 
 
-def from_document(document: Mapping[str, Any]) -> Evidence:
-    """Read a candidate document of the archive."""
+def from_document(document: Mapping[str, Any], curves: Curves | None = None) -> Evidence:
+    """Read a candidate document of the archive, with the curves of its training where they are known."""
     proposal = document.get("proposal") or {}
     return Evidence(
         id=document["id"],
@@ -79,15 +94,26 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
         cause=document.get("cause"),
         hypothesis=proposal.get("hypothesis") or "",
         reflection=document.get("reflection"),
+        depth=document.get("depth", 0),
+        curves=curves,
+        findings=tuple(Finding.read(f) for f in document.get("findings") or ()),
+        expected=tuple(proposal.get("expected") or ()),
+        pinned=bool(document.get("pinned")),
+        arm=document.get("arm", "search"),
     )
 
 
-def seen(documents: Sequence[Mapping[str, Any]], visible: Collection[int]) -> list[Evidence]:
+def seen(
+    documents: Sequence[Mapping[str, Any]],
+    visible: Collection[int],
+    curves: Callable[[str], Curves | None] = lambda _: None,
+) -> list[Evidence]:
     """What one decision may see of the archive.
 
     Args:
         documents: all candidates decided so far, slot by slot: their proposals are known in any case.
         visible: the slots whose results the decision sees (`engine.loop.settled.visible`).
+        curves: gives those of a candidate's training by its id; asked for visible ones only.
 
     Returns:
         One `Evidence` a document; those not visible are "queued", without a result, whatever became of them.
@@ -95,7 +121,7 @@ def seen(documents: Sequence[Mapping[str, Any]], visible: Collection[int]) -> li
     found = []
     for slot, document in enumerate(documents):
         if slot in visible:
-            found.append(from_document(document))
+            found.append(from_document(document, curves(document["id"])))
         else:
             found.append(from_document({**document, **_HIDDEN}))
     return found
