@@ -12,10 +12,10 @@ import pytest
 
 from engine.algorithms.catalogue import catalogue
 from engine.search.analyst import LONGEST, Case, reflect, reflection_messages
-from engine.search.context import suggestion_of
 from engine.search.contrast import overall_difference
 from engine.search.curves import read_points, summarize
 from engine.search.evidence import Evidence
+from engine.search.sections import suggestion_of
 from engine.search.symptoms import SYMPTOMS
 from tests.search.samples import ROOT, choice, scored
 
