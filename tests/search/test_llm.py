@@ -13,6 +13,7 @@ import pytest
 from engine.errors import Exit, PoiseError
 from engine.search import llm
 from engine.search.analyst import Case, write_reflection
+from engine.search.answers import ProposalAnswer
 from engine.search.context import Request, proposal_messages
 from engine.search.llm import Ledger, LLMFailed, complete
 from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
@@ -282,7 +283,7 @@ async def test_the_composer_answers_litellm_with_the_json_every_model_must_retur
     messages = proposal_messages(request(), 3)
     replies = [await litellm.acompletion(model="poise/composer", messages=messages, seed=3) for _ in range(2)]
     texts = [r.choices[0].message.content for r in replies]
-    assert texts[0] == texts[1] and set(json.loads(texts[0])) == {"name", "hypothesis", "code"}
+    assert texts[0] == texts[1] and set(json.loads(texts[0])) == set(ProposalAnswer.model_fields)
     assert replies[0].usage.prompt_tokens > 0
 
 
