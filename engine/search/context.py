@@ -15,6 +15,7 @@ from typing import Any
 from engine.algorithms.catalogue import catalogue, digest_of, own_mechanisms, stages
 from engine.algorithms.render import render
 from engine.search.evidence import Evidence, lineage
+from engine.search.gains import lessons
 from engine.search.prompts import prompt
 from engine.search.sections import (
     CHARACTERS_A_TOKEN,
@@ -99,7 +100,7 @@ def proposal_messages(request: Request, seed: int) -> list[Message]:
 def repair_messages(messages: Sequence[Message], answer: str, problems: Sequence[str]) -> list[Message]:
     """The conversation goes on: the answer and what is wrong with it."""
     wrong = "\n".join(f"- {quoted(p, 400)}" for p in problems[:10])
-    ask = f"That answer cannot be used:\n{wrong}\nAnswer again with the whole corrected JSON object."
+    ask = prompt("repair").fill(problems=wrong)
     return [*messages, {"role": "assistant", "content": answer}, {"role": "user", "content": ask}]
 
 
@@ -107,9 +108,9 @@ def evidence_block(request: Request, left: int = LONGEST) -> dict[str, Any]:
     """The archive as JSON, within `left` characters.
 
     Returns:
-        `{"parent", "directive", "suggestion", "code", "remedies", "ideas", "candidates", "tried", "direction"}`.
-        Candidates that do not fit are left out from the oldest on, the parent's ancestors last; `tried` has the
-        digests of their mechanisms.
+        `{"parent", "directive", "suggestion", "code", "lessons", "remedies", "ideas", "candidates", "tried",
+        "direction"}`. Candidates that do not fit are left out from the oldest on, the parent's ancestors last; `tried`
+        has the digests of their mechanisms.
     """
     parent = next(c for c in request.candidates if c.id == request.parent)
     carried = len(request.parent_code) <= room("code") and own_mechanisms(request.parent_code)
@@ -118,6 +119,7 @@ def evidence_block(request: Request, left: int = LONGEST) -> dict[str, Any]:
         "directive": quoted(request.directive, room("directive")) if request.directive else None,
         "suggestion": quoted(suggestion_of(parent.reflection), 600) or None,
         "code": request.parent_code if carried else None,
+        "lessons": lessons(request.candidates, parent.id),
         "remedies": list(dict.fromkeys(name for s in symptoms(parent.curves) for name in s.remedies)),
         "ideas": [{key: idea[key] for key in ("id", "name", "mechanisms")} for idea in request.ideas],
     }

@@ -47,11 +47,10 @@ def sensible(request: Request) -> list[Direction]:
         found.append(
             Direction("follow", "follow: do what the researcher's directive asks for, as directly as you can.")
         )
-    worst = symptoms(getattr(parent, "curves", None))
-    if worst:
-        s = worst[0]
-        figures = s.figures(getattr(parent, "curves", None))
-        found.append(Direction("repair", f"repair: {parent.name} suffers from this: {s.name} ({figures}). Cure it."))
+    worst = symptoms(parent.curves)
+    if worst and parent.curves is not None:
+        told = f"{worst[0].name} ({worst[0].figures(parent.curves)})"
+        found.append(Direction("repair", f"repair: {parent.name} suffers from this: {told}. Cure it."))
     else:
         found.append(Direction("repair", f"repair: find what holds {parent.name} back most and change that alone."))
     family = set(lineage(request.candidates, parent.id))

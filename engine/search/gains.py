@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.algorithms.catalogue import MechanismChoice
-from engine.search.evidence import FAILED, Evidence
+from engine.algorithms.catalogue import MechanismChoice, catalogue
+from engine.search.evidence import FAILED, Evidence, lineage
 
 SHRINKAGE = 2.0
 """Trials at zero gain that every mechanism starts with: one trial alone keeps a third of its gain."""
@@ -92,6 +93,21 @@ def expected_gain(
         record = gains.get(choice.key, Gain())
         total += record.shrunk + 0.5 / math.sqrt(1 + record.seen)
     return total / math.sqrt(max(len(added) + len(removed) + len(tuned), 1))
+
+
+def lessons(candidates: Sequence[Evidence], parent: str) -> dict[str, int]:
+    """By library mechanism: how many findings of a candidate, its ancestors and its children say to try it next, less
+    those that say never again.
+    """
+    near = {*lineage(candidates, parent), *(c.id for c in candidates if c.parent == parent)}
+    found: dict[str, int] = {}
+    for c in candidates:
+        for finding in c.findings if c.id in near else ():
+            for text, sign in ((finding.next, 1), (finding.never, -1)):
+                for name in dict.fromkeys(re.findall(r"\w+", text or "")):
+                    if name in catalogue():
+                        found[name] = found.get(name, 0) + sign
+    return found
 
 
 def changes(

@@ -36,12 +36,9 @@ class Idea:
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Idea:
         """The reverse of `document`. Raises KeyError for a document that is none."""
-        listed = tuple(MechanismChoice(m["name"], m["params"]) for m in document["mechanisms"])
-        return cls(
-            *(document[key] for key in ("id", "name", "hypothesis", "direction")),
-            listed,
-            *(document[key] for key in ("code", "why")),
-        )
+        plain = {key: str(document[key]) for key in ("id", "name", "hypothesis", "direction", "code", "why")}
+        listed = (MechanismChoice(m["name"], m["params"]) for m in document["mechanisms"])
+        return cls(mechanisms=tuple(listed), **plain)
 
 
 def open_ideas(
