@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,11 @@ from engine.search.analyst import Case, write_reflection
 from engine.search.answers import Answer, read_algorithm
 from engine.search.context import Request
 from engine.search.curves import Curves, read_points, summarize
-from engine.search.evidence import Evidence, from_document, seen
+from engine.search.evidence import Evidence, fingerprint_of, from_document, seen
 from engine.search.llm import Ledger
+from engine.search.potential import Potential, Settings
 from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
-from engine.search.select import Selection, Weights, select_parent
+from engine.search.select import Selection, Weights, round_of, select_round
 from engine.search.twins import find_twin
 
 ROOT_HYPOTHESIS = "The root every other candidate is compared with."
@@ -49,6 +52,9 @@ class Decider:
         self.executor = executor
         self._verified: dict[str, dict[str, Any]] = {}
         """What `find_twin` needs of earlier candidates' verifications."""
+        self._fingerprints: dict[str, tuple[float, ...] | None] = {}
+        self._settled_curves: dict[tuple[str, str], Curves | None] = {}
+        self._potential = Potential(Settings(**config.profile["search"].get("potential", {})))
         self.ledger = Ledger(
             folder.llm,
             limit_usd=config.usd or None,
@@ -89,12 +95,7 @@ class Decider:
         """
         node = candidate_id(k)
         evidence = self._evidence(k)
-        selection = select_parent(
-            evidence,
-            seed=decision_seed(self.config.seed, k),
-            k=k,
-            weights=Weights(**self.config.profile["search"]["weights"]),
-        )
+        selection = await self._select(k)
         parent = selection.parent
         self.book.tell("decision", node, {"id": node, "parent": parent, **selection.document()})
         request = Request(
@@ -168,9 +169,39 @@ class Decider:
 
     # -- what a decision may see
 
+    async def _select(self, k: int) -> Selection:
+        """The parent of decision k, one of its round's: all of a round see what its first decision sees."""
+        search = self.config.profile["search"]
+        parents: int = search.get("parents", 3)
+        number, first = round_of(k, parents)
+        evidence = self._evidence(first)
+        beliefs = await asyncio.to_thread(self._potential.beliefs, evidence)
+        selected = select_round(
+            evidence,
+            seed=self.config.seed,
+            round=number,
+            parents=parents,
+            weights=Weights(**search["weights"]),
+            potential=beliefs,
+        )
+        return selected[k - first]
+
     def _evidence(self, k: int) -> list[Evidence]:
         documents = [self._deciding(self.book.candidates[candidate_id(slot)]) for slot in range(k)]
-        return seen(documents, visible(k, self.config.lag))
+        return seen(documents, visible(k, self.config.lag), self._curves_once, self._fingerprint)
+
+    def _fingerprint(self, candidate: str) -> tuple[float, ...] | None:
+        if candidate not in self._fingerprints:
+            self._fingerprints[candidate] = fingerprint_of(self._verified.get(candidate) or self._report(candidate))
+        return self._fingerprints[candidate]
+
+    def _curves_once(self, candidate: str) -> Curves | None:
+        """A settled candidate's curves change only with its status: read once, and kept without their points."""
+        key = (candidate, self.book.candidates[candidate]["status"])
+        if key not in self._settled_curves:
+            curves = self._curves(candidate)
+            self._settled_curves[key] = replace(curves, rows={}) if curves else None
+        return self._settled_curves[key]
 
     def _decision_view(self, document: Document) -> Evidence:
         return from_document(self._deciding(document))
