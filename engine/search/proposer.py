@@ -264,7 +264,8 @@ class _Decision:
                 self.refusal = self.refusal if isinstance(e, LLMFailed) else e
                 raise _Refused(str(e)) from None
             draft = self._read(replace(draft, text=text))
-        raise _Refused(f"{draft.model} gave {self.tries} answers, none usable; the last: {problems[0]}")
+        times = "one answer, not usable" if self.tries == 1 else f"{self.tries} answers, none usable; the last"
+        raise _Refused(f"{draft.model} gave {times}: {problems[0]}")
 
     async def _faults(self, draft: Draft) -> list[str]:
         """What the checks, and then the model's own reading, find wrong with a readable draft."""

@@ -14,7 +14,9 @@ NAMED, CLAIMED, MENTIONED, STAGE = 2.0, 1.0, 0.6, 0.5
 AVERSION = 2.0
 """What is asked to be left alone weighs this much more than what is asked for."""
 
-_NOT = re.compile(r"\b(no|not|never|avoid|without|except|stop|don't|dont|nor|neither|prevent|against)\b|n't\b")
+_NOT = re.compile(
+    r"\b(no|not|never|avoid|without|except|stop|don't|dont|nor|neither|prevent|against|leave|ignore)\b|n't\b"
+)
 _CLAUSES = re.compile(r"[.;,:!?\n]+|\bbut\b|\bwhile\b|\brather than\b(?= )")
 
 
