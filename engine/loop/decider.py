@@ -25,7 +25,7 @@ from engine.search.analyst import Case, write_reflection
 from engine.search.answers import Answer, read_algorithm
 from engine.search.context import Request
 from engine.search.curves import Curves, read_points, summarize
-from engine.search.evidence import Evidence, fingerprint_of, from_document, seen
+from engine.search.evidence import Evidence, Reader, fingerprint_of, from_document
 from engine.search.llm import Ledger
 from engine.search.potential import Potential, Settings
 from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
@@ -52,8 +52,7 @@ class Decider:
         self.executor = executor
         self._verified: dict[str, dict[str, Any]] = {}
         """What `find_twin` needs of earlier candidates' verifications."""
-        self._fingerprints: dict[str, tuple[float, ...] | None] = {}
-        self._settled_curves: dict[tuple[str, str], Curves | None] = {}
+        self._reader = Reader()
         self._potential = Potential(Settings(**config.profile["search"].get("potential", {})))
         self.ledger = Ledger(
             folder.llm,
@@ -187,21 +186,21 @@ class Decider:
         return selected[k - first]
 
     def _evidence(self, k: int) -> list[Evidence]:
-        documents = [self._deciding(self.book.candidates[candidate_id(slot)]) for slot in range(k)]
-        return seen(documents, visible(k, self.config.lag), self._curves_once, self._fingerprint)
+        trials: dict[str, Document] = {}
+        for trial in self.book.trials.values():  # one pass: the first trial of the search, as in `_deciding`
+            if trial["purpose"] == "search":
+                trials.setdefault(trial["candidate"], trial)
+        candidates = (self.book.candidates[candidate_id(slot)] for slot in range(k))
+        documents = [_with_figures(c, trials.get(c["id"])) for c in candidates]
+        return self._reader.seen(documents, visible(k, self.config.lag), self._curves_in_short, self._fingerprint)
 
     def _fingerprint(self, candidate: str) -> tuple[float, ...] | None:
-        if candidate not in self._fingerprints:
-            self._fingerprints[candidate] = fingerprint_of(self._verified.get(candidate) or self._report(candidate))
-        return self._fingerprints[candidate]
+        return fingerprint_of(self._verified.get(candidate) or self._report(candidate))
 
-    def _curves_once(self, candidate: str) -> Curves | None:
-        """A settled candidate's curves change only with its status: read once, and kept without their points."""
-        key = (candidate, self.book.candidates[candidate]["status"])
-        if key not in self._settled_curves:
-            curves = self._curves(candidate)
-            self._settled_curves[key] = replace(curves, rows={}) if curves else None
-        return self._settled_curves[key]
+    def _curves_in_short(self, candidate: str) -> Curves | None:
+        """Without their points: ten thousand of them would take a gigabyte."""
+        curves = self._curves(candidate)
+        return replace(curves, rows={}) if curves else None
 
     def _decision_view(self, document: Document) -> Evidence:
         return from_document(self._deciding(document))
@@ -211,8 +210,7 @@ class Decider:
         depend on it.
         """
         own = self.book.trials_of(document["id"], "search")
-        figures = own[0] if own else {"overall": None, "benchmarks": {}}
-        return {**document, "overall": figures["overall"], "benchmarks": figures["benchmarks"]}
+        return _with_figures(document, own[0] if own else None)
 
     def _curves(self, candidate: str) -> Curves | None:
         own = self.book.trials_of(candidate, "search")
@@ -335,6 +333,11 @@ class Decider:
     def _llm_usd(self, node: str) -> float:
         """What a candidate's calls have cost, by the ledger: failed ones and those of engines that died included."""
         return self.ledger.spent_on(decision_seed(self.config.seed, slot_of(node)))
+
+
+def _with_figures(document: Document, trial: Document | None) -> Document:
+    figures = trial or {"overall": None, "benchmarks": {}}
+    return {**document, "overall": figures["overall"], "benchmarks": figures["benchmarks"]}
 
 
 def _read_by_people(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ _HIDDEN: dict[str, Any] = {
     "reflection": None,
     "findings": [],
 }
+_CHANGING = ("status", "overall", "reflection", "pinned", "cause")
+"""Fields that may change of a settled candidate, and with which all others do: what came of it and of its branch."""
 
 
 @dataclass(frozen=True)
@@ -144,18 +146,39 @@ def seen(
     Returns:
         One `Evidence` a document; those not visible are "queued", without a result, whatever became of them.
     """
-    found = []
-    for slot, document in enumerate(documents):
-        if slot in visible:
-            found.append(from_document(document, curves(document["id"]), fingerprint(document["id"])))
-        else:
-            found.append(hidden(document))
-    return found
+    return Reader().seen(documents, visible, curves, fingerprint)
 
 
 def hidden(document: Mapping[str, Any]) -> Evidence:
     """A candidate whose slot has not settled: its proposal without a result."""
     return from_document({**document, **_HIDDEN})
+
+
+class Reader:
+    """`seen` for one decision after the other: what has not changed since is not read again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[object, ...], Evidence]] = {}
+
+    def seen(
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        visible: Collection[int],
+        curves: Callable[[str], Curves | None] = lambda _: None,
+        fingerprint: Callable[[str], tuple[float, ...] | None] = lambda _: None,
+    ) -> list[Evidence]:
+        """As the function `seen`."""
+        found = []
+        for slot, document in enumerate(documents):
+            settled = slot in visible
+            state = (settled, *(document.get(field) for field in _CHANGING)) if settled else (document.get("pinned"),)
+            id = document["id"]
+            kept = self._kept.get(id)
+            if kept is None or kept[0] != state:
+                evidence = from_document(document, curves(id), fingerprint(id)) if settled else hidden(document)
+                kept = self._kept[id] = (state, evidence)
+            found.append(kept[1])
+        return found
 
 
 def distance(a: Evidence, b: Evidence) -> float:
