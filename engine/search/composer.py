@@ -247,10 +247,10 @@ def _reasons(now: Situation, move: Move) -> list[str]:
     found = []
     names = [m.name for m in move.added]
     if asked := [n for n in names if now.asked.get(n, 0.0) > 0]:
-        found.append(f"The directive asks for what {' and '.join(asked)} does.")
+        found.append(f"The directive asks for what {' and '.join(asked)} {'does' if len(asked) == 1 else 'do'}.")
     _, _, words = now.direction.partition(":")
     found += [
-        f"{' and '.join(cures)} acts on '{symptom.name}': {symptom.meaning}."
+        f"{' and '.join(cures)} {'acts' if len(cures) == 1 else 'act'} on '{symptom.name}': {symptom.meaning}."
         for symptom in SYMPTOMS
         if symptom.name in words and (cures := [n for n in names if n in symptom.remedies])
     ]

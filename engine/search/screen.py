@@ -18,9 +18,11 @@ from engine.search.evidence import Evidence
 from engine.search.evidence import distance as apart
 from engine.search.gains import changes, expected_gain, mechanism_gains
 from engine.search.text import one_line
+from engine.search.wishes import preferences
 from engine.verify.distance import distance
 
-WEIGHTS = {"logic": 0.2, "feasibility": 0.3, "novelty": 0.2, "gain": 0.3}
+WEIGHTS = {"logic": 0.2, "feasibility": 0.3, "novelty": 0.2, "gain": 0.3, "directive": 0.2}
+"""Of the terms; the last one only where there is a directive."""
 READING = 0.4
 """Share of the model's own reading in a score, where there is one."""
 
@@ -61,7 +63,7 @@ class Rated:
 
     draft: Draft
     terms: Mapping[str, float]
-    """logic, feasibility, novelty, gain; each in [0, 1]."""
+    """By the names of WEIGHTS; each in [0, 1]."""
     why: str
     reading: float | None = None
     """The model's own, in [0, 1]."""
@@ -71,6 +73,7 @@ class Rated:
     def score(self) -> float:
         """In [0, 1]."""
         measured = sum(WEIGHTS[name] * value for name, value in self.terms.items())
+        measured /= sum(WEIGHTS[name] for name in self.terms)
         return measured if self.reading is None else (1 - READING) * measured + READING * self.reading
 
     def document(self, outcome: str) -> dict[str, Any]:
@@ -108,7 +111,11 @@ def screen(drafts: Sequence[Draft], request: Request, signatures: Sequence[Mappi
             points = expected_gain(parent.mechanisms, draft.answer.mechanisms, gains)
             gain, said_gain = 1 / (1 + math.exp(-points)), f"{points:+.1f} points expected"
         terms = {"logic": logic, "feasibility": feasibility, "novelty": novelty, "gain": gain}
-        found.append(Rated(draft, terms, "; ".join((said_logic, said_feasibility, said_novelty, said_gain))))
+        why = [said_logic, said_feasibility, said_novelty, said_gain]
+        if request.directive:
+            terms["directive"], said = _directive(draft, request.directive, parent)
+            why.append(said)
+        found.append(Rated(draft, terms, "; ".join(why)))
     return ranked(found)
 
 
@@ -181,6 +188,23 @@ def _novelty(
         value = (value + min(4 * by_behaviour, 1.0)) / 2
         said += f", {by_behaviour:.2f} by behaviour"
     return value, said
+
+
+def _directive(draft: Draft, directive: str, parent: Evidence) -> tuple[float, str]:
+    """Does what it adds or tunes serve the directive, as far as that is known of library mechanisms?"""
+    if draft.answer is None:
+        return 0.5, "whether it follows the directive is not known"
+    added, removed, tuned = changes(parent.mechanisms, draft.answer.mechanisms)
+    wanted = preferences(directive, catalogue().values())
+    points = sum(wanted.get(m.name, 0.0) for m in (*added, *tuned)) - sum(wanted.get(m.name, 0.0) for m in removed)
+    said = (
+        "serves the directive"
+        if points > 0
+        else "goes against the directive"
+        if points < 0
+        else "is beside the directive"
+    )
+    return 1 / (1 + math.exp(-points)), said
 
 
 def _as_evidence(draft: Draft) -> Evidence:

@@ -82,6 +82,19 @@ def test_broken_ones_are_rated_on_what_can_be_read_of_them() -> None:
     )
 
 
+def test_what_serves_the_directive_is_rated_above_what_is_beside_or_against_it() -> None:
+    drafts = [draft(i, telling(m)) for i, m in enumerate(("PassAtK", "LengthBudget", "TokenMean"))]
+    asked = replace(REQUEST, directive="compress responses; avoid TokenMean")
+    found = {r.draft.place: r for r in screen(drafts, asked)}
+    assert found[1].terms["directive"] > 0.7 > found[0].terms["directive"] == 0.5 > 0.1 > found[2].terms["directive"]
+    assert [found[i].why.rsplit("; ", 1)[1] for i in (1, 0, 2)] == [
+        "serves the directive",
+        "is beside the directive",
+        "goes against the directive",
+    ]
+    assert "directive" not in screen(drafts, REQUEST)[0].terms
+
+
 def test_the_ranking_is_by_score_and_of_equals_by_place() -> None:
     a, b = draft(1, telling("NoStd")), draft(2, telling("PassAtK"))
     terms = dict.fromkeys(("logic", "feasibility", "novelty", "gain"), 0.5)
