@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import PoiseError
-from engine.search.evidence import LONGEST_LIST, Evidence, branches, distance, seen
+from engine.search.evidence import LONGEST_LIST, Evidence, Reader, branches, distance, seen
 from engine.search.potential import Belief
 from engine.search.select import RECORDED, Selection, Weights, round_of, select_round
 from tests.search.samples import ROOT, archive, choice, scored
@@ -192,3 +192,20 @@ def test_a_decision_sees_no_result_outside_its_prefix_however_early_it_came() ->
     assert (hidden.findings, hidden.curves, hidden.fingerprint, hidden.depth) == ((), None, None, 1)
     assert [c.overall for c in seen(early, range(3))] == [30.0, 31.0, 99.0]
     assert len(seen(early, range(3))[2].findings) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_reading_only_what_changed_gives_what_reading_everything_gives(data: st.DataObject) -> None:
+    reader = Reader()
+    for _ in range(4):
+        size = data.draw(st.integers(1, 5))
+        results = st.one_of(
+            st.just({"status": "training", "overall": None, "benchmarks": {}, "reflection": None, "findings": []}),
+            st.just({"status": "failed", "overall": None, "benchmarks": {}, "cause": "diverged: loss is nan"}),
+            st.floats(0, 100).map(lambda x: {"status": "scored", "overall": x}),
+            st.just({"status": "pruned"}),
+        )
+        rows = [document(i, **data.draw(results), pinned=data.draw(st.booleans())) for i in range(size)]
+        visible = range(data.draw(st.integers(0, size)))
+        assert reader.seen(rows, visible) == seen(rows, visible)
