@@ -144,7 +144,7 @@ def test_a_claim_that_does_not_exist_is_refused_with_the_nearest_one() -> None:
         'Algorithm("Öld", (ClipHigher(),))',
         'Algorithm("Öld", (ClipHigher(),), ("weakens_kl",))',
         'Algorithm(name="Öld", mechanisms=((ClipHigher()),),  # ö, a comment\n)',
-        'Algorithm(\n    name="Öld",\n    mechanisms=(\n        ClipHigher(),\n    ),\n    claims=(\n        "weakens_kl",\n    ))',
+        'Algorithm(\n    name="Öld",\n    mechanisms=(\n        ClipHigher(),\n    ),\n    claims=("weakens_kl",\n))',
         'Algorithm(claims="weakens_kl", name="Öld", mechanisms=(ClipHigher(),))',
     ],
 )
