@@ -4,8 +4,9 @@
     python -P -m benchmarks.selection terms [--seeds 40]
 
 `speed`: documents as the engine stores them, with curves from metrics and fingerprints from signatures, read by the
-same functions as a decision reads them; rounds with three new results between them. `terms`: a search of 60 candidates
-on a made-up landscape with a trap, under several weights; what it measures is the direction of each term and no more.
+same functions as a decision reads them; rounds with three new results between them; times are of CPU, since other work
+may share the machine. `terms`: a search of 60 candidates on a made-up landscape with a trap, under several weights;
+what it measures is the direction of each term and no more.
 """
 
 import argparse
@@ -81,23 +82,24 @@ def speed(size: int, rounds: int) -> None:
     for number in range(rounds):
         first = size - (rounds - number) * parents + 1
         rows = [{**d} for d in documents[:first]]  # new dictionaries each time, as the engine makes them
-        started = time.perf_counter()
+        started = time.thread_time()
         candidates = reader.seen(rows, range(first - lag), lambda id: known[id][0], lambda id: known[id][1])
-        read = time.perf_counter()
+        read = time.thread_time()
         beliefs = potential.beliefs(candidates)
-        learnt = time.perf_counter()
+        learnt = time.thread_time()
         select_round(candidates, seed=1, round=number, parents=parents, potential=beliefs)
-        chosen = time.perf_counter()
+        chosen = time.thread_time()
         for name, seconds in (("read", read - started), ("learn", learnt - read), ("select", chosen - learnt)):
             spent[name].append(seconds)
         memory.append(process.memory_info().rss / 2**20)
-    print(f"{size} candidates, {rounds} rounds, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{size} candidates, {rounds} rounds, seconds of CPU, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     for name, times in spent.items():
         rest = sorted(times[1:])
         print(f"{name:8} first {times[0]:.3f} s, median {statistics.median(rest):.3f}, slowest {rest[-1]:.3f}")
     path = [r + s for r, s in zip(spent["read"], spent["select"], strict=True)][1:]
     print(f"on the event loop: median {statistics.median(path):.3f} s, slowest {max(path):.3f} s")
-    print(f"memory: {memory[0]:.0f} MiB after the first round, {memory[rounds // 10]:.0f}, {memory[-1]:.0f} at the end")
+    tenths = " ".join(f"{memory[i]:.0f}" for i in range(0, rounds, max(rounds // 10, 1)))
+    print(f"memory: {tenths} MiB after every tenth of the rounds")
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
