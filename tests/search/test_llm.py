@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from engine.errors import Exit, PoiseError
-from engine.search import llm
+from engine.search import llm, pricing
 from engine.search.analyst import Case, write_reflection
 from engine.search.answers import ProposalAnswer
 from engine.search.context import Request, proposal_messages
 from engine.search.llm import Ledger, LLMFailed, complete
 from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
-from tests.search.model_server import CUT, DRIP, SILENT, TRUNCATED, ModelServer, Reply, serving
+from tests.search.model_server import CUT, DRIP, HTML, SILENT, TRUNCATED, ModelServer, Reply, serving
 from tests.search.samples import ROOT, ROOT_CODE, answer_text, choice, scored
 
 CANARY = "sk-canary-5f1c2e7a9b3d4f60"
@@ -29,6 +29,7 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     monkeypatch.setattr(llm, "BACKOFF", 0.01)
+    monkeypatch.setattr(llm, "_plainer", {})
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ async def test_the_budget_refuses_a_call_before_it_is_made(ledger: Ledger, point
 
 async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: Any) -> None:
     await llm.load()
-    price = llm.PESSIMISTIC[1] * llm.MOST_TOKENS
+    price = pricing.PESSIMISTIC[1] * llm.MOST_TOKENS
     shared = Ledger(ledger.path, limit_usd=2.5 * price)
     async with serving((400, "no"), SILENT) as server:
         point(server)
@@ -147,19 +148,19 @@ async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: A
 
 
 async def test_a_call_waits_for_money_that_others_have_only_set_aside(ledger: Ledger, point: Any) -> None:
-    shared = Ledger(ledger.path, limit_usd=1.2 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS)
+    shared = Ledger(ledger.path, limit_usd=1.2 * pricing.PESSIMISTIC[1] * llm.MOST_TOKENS)
     async with serving("fine") as server:
         point(server)
         found = await asyncio.gather(*(ask(shared, turn=turn) for turn in range(5)))
     assert len(found) == len(server.requests) == 5, "each cost a fiftieth of what was set aside for it"
 
 
-@pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, (429, "slow down"), (500, "oops")])
+@pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, HTML, (429, "slow down"), (500, "oops")])
 async def test_whatever_a_server_does_time_and_money_stay_within_bounds(
     ledger: Ledger, point: Any, behaviour: Reply
 ) -> None:
     await llm.load()
-    price = 1.01 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS
+    price = 1.01 * pricing.PESSIMISTIC[1] * llm.MOST_TOKENS
     poor = Ledger(ledger.path, limit_usd=2.5 * price)
     async with serving(behaviour) as server:
         point(server)
