@@ -16,6 +16,7 @@ from engine.search.context import Message, Request, proposal_messages, repair_me
 from engine.search.directions import Direction, directions
 from engine.search.ideas import Idea
 from engine.search.llm import Ledger, LLMFailed, complete
+from engine.search.record import NotRecorded
 from engine.search.screen import Draft, Rated, screen
 from engine.search.wording import unique_name
 
@@ -83,11 +84,16 @@ class ProposalFailed:
     usd: float
     fatal: bool = False
     """The next proposal will fail as well: the model does not exist or refuses the key."""
-    code: str = ""
-    """Of the last answer that could be read."""
+    answer: Answer | None = None
+    """The last one that could be read and was checked."""
     report: Mapping[str, Any] = field(default_factory=dict)
-    """What the check reported of that code."""
+    """What the check reported of it."""
     screening: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def code(self) -> str:
+        """Of that answer; empty without one."""
+        return self.answer.code if self.answer else ""
 
 
 async def propose(
@@ -157,7 +163,7 @@ class _Decision:
         self.attempts = 0
         self.verdicts: dict[str, Verdict] = {}
         """By code: nothing is checked twice."""
-        self.last: tuple[str, Verdict] = ("", Verdict())
+        self.last: tuple[Answer | None, Verdict] = (None, Verdict())
         self.refusal: PoiseError | None = None
 
     async def made(self) -> Proposal | ProposalFailed:
@@ -167,6 +173,8 @@ class _Decision:
         answered = [task.result() for task in asked]
         drafts = [d for d in answered if isinstance(d, Draft)]
         failures = [e for e in answered if isinstance(e, PoiseError)]
+        if (gap := next((e for e in failures if isinstance(e, NotRecorded)), None)) is not None:
+            raise gap  # a replay is exact, or it ends
         if not drafts:
             refused = next((e for e in failures if not isinstance(e, LLMFailed)), None)
             if refused is not None:
@@ -232,13 +240,13 @@ class _Decision:
         screening = tuple(r.document(outcomes[r.draft.place]) for r in ranking)
         first = ranking[0].draft
         cause = outcomes[first.place].removeprefix("failed: ")
-        code, verdict = self.last
+        last, verdict = self.last
         return ProposalFailed(
             cause,
             self._made_by(first.model),
             self.attempts,
             self.spent,
-            code=code,
+            answer=last,
             report=verdict.report,
             screening=screening if self.population > 1 else (),
         )
@@ -260,6 +268,8 @@ class _Decision:
             messages = repair_messages(messages, draft.text, problems)
             try:
                 text = await self._complete(draft.model, messages, "repair", next(self.turns))
+            except NotRecorded:
+                raise
             except PoiseError as e:
                 self.refusal = self.refusal if isinstance(e, LLMFailed) else e
                 raise _Refused(str(e)) from None
@@ -296,7 +306,7 @@ class _Decision:
             except PoiseError as e:
                 verdict = Verdict(str(e))
             self.verdicts[answer.code] = verdict
-        self.last = (answer.code, self.verdicts[answer.code])
+        self.last = (answer, self.verdicts[answer.code])
         return self.verdicts[answer.code]
 
     async def _complete(self, model: str, messages: Sequence[Message], purpose: str, turn: int) -> str:
