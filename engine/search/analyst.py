@@ -20,6 +20,7 @@ from engine.search.findings import Finding
 from engine.search.gains import changes
 from engine.search.llm import Ledger, complete
 from engine.search.prompts import prompt
+from engine.search.record import NotRecorded
 from engine.search.symptoms import Symptom, plain, symptoms
 from engine.search.text import clean, one_line, quoted
 
@@ -85,6 +86,8 @@ async def write_reflection(case: Case, *, model: str, seed: int, ledger: Ledger,
             answer = read_model(reply.text, ReflectionAnswer)
         except BadAnswer as e:
             return Reflection(_fallen_back(text, model, str(e)), "rules", reply.usd, learnt)
+    except NotRecorded:
+        raise  # a replay is exact, or it ends
     except PoiseError as e:
         return Reflection(_fallen_back(text, model, str(e)), "rules", findings=learnt)
     share = LONGEST // 5

@@ -83,28 +83,6 @@ def choose(arms: Sequence[str], trials: Sequence[Trial], *, seed: int, round: in
     return tuple(chosen)
 
 
-def trials_of(documents: Sequence[Mapping[str, Any]], settled: int) -> list[Trial]:
-    """Decisions as trials, from candidate documents in the order of their slots.
-
-    Args:
-        documents: of all earlier slots, the root first, with the figures that decisions may see.
-        settled: how many of them, from the first, are settled.
-    """
-    overall = {d["id"]: d.get("overall") for d in documents[:settled]}
-    found = []
-    for slot, d in enumerate(documents):
-        arm = (d.get("provenance") or {}).get("model")
-        if d["parent"] is None or arm is None:
-            continue
-        if slot >= settled:
-            found.append(Trial(arm, settled=False))
-            continue
-        own, before = overall[d["id"]], overall.get(d["parent"])
-        gain = own - before if own is not None and before is not None else 0.0
-        found.append(Trial(arm, True, own is not None, gain, float(d["cost"]["llm_usd"])))
-    return found
-
-
 def _figures(arms: Sequence[str], trials: Sequence[Trial]) -> dict[str, dict[str, float]]:
     over = [t for t in trials if t.settled]
     largest = max([LEAST_GAIN, *(t.gain for t in over)])

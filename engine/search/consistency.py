@@ -18,6 +18,7 @@ from engine.search.context import Message, Request
 from engine.search.ledger import Ledger
 from engine.search.llm import complete
 from engine.search.prompts import prompt
+from engine.search.record import NotRecorded
 from engine.search.screen import Rated, ranked
 from engine.search.text import one_line, quoted
 
@@ -126,6 +127,8 @@ async def _ask(
             ledger=ledger,
             turn=turn,
         )
+    except NotRecorded:
+        raise  # a replay is exact, or it ends
     except PoiseError:
         return None, 0.0
     try:

@@ -9,6 +9,7 @@ import click
 from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
+from engine.search.models import parse_models
 from poise_tui.client import EngineHandle, start_engine
 from poise_tui.commands.common import absolute_profile, no_mouse_option, on_terminal, runs_dir_option
 
@@ -47,8 +48,9 @@ LATER = {
     "--llm",
     default="poise/composer",
     show_default=True,
-    metavar="MODEL",
-    help="Who proposes, a LiteLLM name such as ollama/qwen3; the default needs no key and no network.",
+    metavar="MODELS",
+    help="Who proposes: LiteLLM names such as ollama/qwen3; `a,b` take turns by what they are worth, `a|b` asks b if a "
+    "fails, `record:RUN` answers as in a recorded run. The default needs no key and no network.",
 )
 @click.option(
     "--seed",
@@ -95,13 +97,15 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
     """The request to an engine, once everything that can be checked without one is.
 
     Raises:
-        PoiseError: unknown profile, taken name, unusable folder, or an option that does nothing yet.
+        PoiseError: unknown profile, models that cannot be meant, taken name, unusable folder, or an option that does
+            nothing yet.
     """
     for option, meaning in LATER.items():
         if options.pop(option) is not None:
             raise PoiseError(f"{meaning} is not available yet", Exit.USAGE)
     if options.pop("executor") != "local":
         raise PoiseError("--executor ray is not available yet: trainings run on this machine", Exit.USAGE)
+    options["llm"] = parse_models(options["llm"]).spec
     load_profile(options["profile"])
     options["profile"] = absolute_profile(options["profile"])
     root = options["root"]
