@@ -21,10 +21,8 @@ from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.search.answers import BadAnswer, read_algorithm
+from engine.search.models import COMPOSER, parse_models
 from engine.tasks import load_taskset
-
-COMPOSER = "poise/composer"
-"""The keyless proposer."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,11 @@ class RunConfig:
         lag: see `engine.loop.settled`.
         candidates: nodes besides the root.
         workers: trainings side by side.
+        llm: who proposes, see `engine.search.models`.
         root: an algorithm file that stands in the place of GRPO, or "".
         hours, usd, gpu_hours: budgets; 0 means none.
+        notes: folder of the user's own notes, or "".
+        controls: candidates of the control arm, besides `candidates`.
     """
 
     id: str
@@ -53,6 +54,8 @@ class RunConfig:
     usd: float
     profile: dict[str, Any]
     gpu_hours: float = 0.0
+    notes: str = ""
+    controls: int = 0
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -72,13 +75,15 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
         workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
         lag=search["lag"],
-        llm=request.get("llm") or COMPOSER,
+        llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",
         root=_root_file(request.get("root")),
         hours=float(request.get("hours") or 0.0),
         usd=float(request.get("usd") or 0.0),
         profile=profile,
         gpu_hours=_gpu_hours(request.get("gpu_hours")),
+        notes=_notes(request.get("notes")),
+        controls=int(request.get("controls") or 0),
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -154,6 +159,14 @@ def _gpu_hours(hours: float | None) -> float:
             Exit.USAGE,
         )
     return float(hours or 0.0)
+
+
+def _notes(path: str | None) -> str:
+    if not path:
+        return ""
+    if not Path(path).is_dir():
+        raise PoiseError(f"--notes {path}: no such folder", Exit.USAGE)
+    return str(Path(path).resolve())
 
 
 def _root_file(path: str | None) -> str:

@@ -159,6 +159,8 @@ class SearchTable(_Table):
     """Trainings of the root; their spread is the noise that a gain has to beat."""
     parents: Count = 3
     """Parents of a round; all its decisions see what the first one sees."""
+    population: Count = 4
+    """Proposals that each decision chooses from."""
     weights: Weights = Weights()
     potential: PotentialTable = PotentialTable()
 
