@@ -184,7 +184,10 @@ class Decider:
 
     def _curves(self, candidate: str) -> Curves | None:
         own = self.book.trials_of(candidate, "search")
-        return summarize(read_points(self.folder.trial(own[0]["id"]).metrics)) if own else None
+        if not own:
+            return None
+        points = read_points(self.folder.trial(own[0]["id"]).metrics, self.config.profile["train"]["updates"])
+        return summarize(points)
 
     # -- recording
 
