@@ -50,7 +50,7 @@ class Decider:
         """What `find_twin` needs of earlier candidates' verifications."""
         self.ledger = Ledger(
             folder.llm,
-            limit_usd=config.usd or None,
+            limit_usd=book.run["budget"].get("usd"),
             spent_usd=float(book.run["spent"]["llm_usd"]),
             on_call=self._on_call,
         )

@@ -10,7 +10,7 @@ from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from poise_tui.client import EngineHandle, start_engine
-from poise_tui.commands.common import absolute_profile, no_mouse_option, on_terminal, runs_dir_option
+from poise_tui.commands.common import Amount, absolute_profile, no_mouse_option, on_terminal, runs_dir_option
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -37,11 +37,9 @@ LATER = {
     metavar="N",
     help="Nodes besides the root.  [default: the profile's]",
 )
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours.")
-@click.option(
-    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop after H hours of GPUs together."
-)
-@click.option("--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model.")
+@click.option("--hours", type=Amount(), metavar="H", help="Stop proposing after H hours.")
+@click.option("--gpu-hours", type=Amount(), metavar="H", help="Stop after H hours of GPUs together.")
+@click.option("--usd", type=Amount(), metavar="X", help="Spend at most X on the model.")
 @click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
 @click.option(
     "--llm",

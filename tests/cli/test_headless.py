@@ -84,8 +84,8 @@ def test_a_hangup_ends_the_client_only_and_the_run_can_be_steered_from_elsewhere
     unknown = poise("prune", "c999")
     assert (unknown.returncode, unknown.stdout) == (3, "")
     assert "c999" in unknown.stderr
-    line = poise("resume", "--candidates", "3").stderr
-    assert line.endswith("stop it before you change --candidates\n")
+    line = poise("resume", "--candidates", "3", "--gpu-hours", "2").stderr
+    assert line.endswith("stop it before you change --candidates, --gpu-hours\n")
     assert poise("stop", "--runs-dir", runs).stdout == "mine: stopping\n"
     end(engine.identity.pid)
     assert poise("status").stdout.startswith("mine: stopped\n")

@@ -139,10 +139,14 @@ def test_killing_the_client_changes_nothing_for_the_engine(world: World) -> None
     assert [c["status"] for c in world.export("r")["candidates"]] == ["scored", "scored"]
     finished = world.poise("resume", "r")
     assert finished.returncode == 4 and "is finished" in finished.stderr
-    assert world.poise("resume", "r", "--candidates", "2").returncode == 0
+    less = world.poise("resume", "r", "--candidates", "2", "--hours", "0.0001")
+    assert less.returncode == 2 and less.stderr.startswith("poise: --hours 0.0001: run r has used "), less.stderr
+    assert world.poise("resume", "r", "--candidates", "2", "--hours", "1", "--usd", "3").returncode == 0
     events.wait("candidate.created", "c002")
     wait_for(lambda: world.folder("r").engine() is None, "the extended run has ended")
-    assert len(world.export("r")["candidates"]) == 3
+    extended = world.export("r")
+    assert len(extended["candidates"]) == 3
+    assert extended["run"]["budget"] == {"candidates": 2, "hours": 1.0, "gpu_hours": None, "usd": 3.0}
 
 
 def test_a_crash_between_a_score_and_its_reflection_is_made_good(finished: Finished, world: World) -> None:
