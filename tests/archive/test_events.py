@@ -32,9 +32,7 @@ def test_a_file_that_comes_later_is_read_when_it_is_there(tmp_path: Path) -> Non
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(
-    st.lists(st.integers(1, 200), max_size=30), st.one_of(st.none(), st.integers(1, 400)), st.integers(1, 12)
-)
+@given(st.lists(st.integers(1, 200), max_size=30), st.one_of(st.none(), st.integers(1, 400)), st.integers(1, 12))
 def test_however_the_file_grows_each_event_comes_once_and_in_order(
     tmp_path: Path, cuts: list[int], max_bytes: int | None, count: int
 ) -> None:
