@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from engine.archive.events import last_events
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
 from engine.errors import PoiseError
@@ -21,7 +22,7 @@ from engine.loop.engine import Engine
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
 from engine.loop.seeds import train_seed
-from engine.loop.steering import Steering
+from engine.loop.steering import REMEMBERED, Steering
 from engine.loop.take_up import take_up
 from engine.process.control import ControlServer
 from engine.process.executor import LocalExecutor
@@ -67,7 +68,8 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.callback(graders.close)
         executor = LocalExecutor(launcher, lambda job: graders.connect())
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
-        server = ControlServer(address, Steering(engine).handle)
+        steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))
+        server = ControlServer(address, steering.handle)
         await server.start()
         stack.push_async_callback(server.close)
         register(folder.path, address)

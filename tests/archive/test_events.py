@@ -8,11 +8,21 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.archive.events import Event, EventReader, JsonLinesReader, LinesReader
+from engine.archive.events import Event, EventReader, JsonLinesReader, LinesReader, last_events
 
 
 def line(seq: int) -> bytes:
     return Event("log", None, {"n": seq}, seq, 1.0).line()
+
+
+def test_the_newest_events_of_a_kind_are_found_from_the_end_whatever_the_lines_between(tmp_path: Path) -> None:
+    kinds = ["steering", "log", "steering", "steering"]
+    lines = [Event(kind, None, {"n": i, "kind": "steering"}, i, 1.0).line() for i, kind in enumerate(kinds)]
+    (tmp_path / "events.jsonl").write_bytes(lines[0] + b'not json "kind":"steering"\n' + lines[1])
+    (tmp_path / "events-000001.jsonl").write_bytes(lines[2] + lines[3] + b'{"seq":9,"kind":"steering","no')
+    assert [e.seq for e in last_events(tmp_path, "steering", 9)] == [3, 2, 0]
+    assert [e.seq for e in last_events(tmp_path, "steering", 2)] == [3, 2]
+    assert last_events(tmp_path / "missing", "steering", 2) == []
 
 
 def test_an_event_reads_back_as_it_was_written(tmp_path: Path) -> None:

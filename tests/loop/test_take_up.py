@@ -66,7 +66,8 @@ def test_calls_the_archive_does_not_know_of_count_and_so_do_those_left_open(book
     (tmp_path / "llm.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     open_calls = {"b": {"usd": 5.0}, "c": {"usd": 1.0}}
     (tmp_path / "llm.reserved.json").write_text(json.dumps(open_calls))
-    assert refused(book, tmp_path, Exit.USAGE, candidates=9, usd=1.8).endswith("has used 1.9 already: give that or more")
+    line = refused(book, tmp_path, Exit.USAGE, candidates=9, usd=1.8)
+    assert line.endswith("has used 1.9 already: give that or more")
     take_up(book, {"candidates": 9, "usd": 1.9}, tmp_path / "llm.jsonl")
 
 
