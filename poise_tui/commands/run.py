@@ -78,7 +78,7 @@ def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
-    the run gracefully, a second one leaves it running, and a hang-up ends only the printing.
+    the run gracefully, a second one leaves it running, and after a hang-up it waits on for the end, unseen.
     """
     request = make_request(default_runs_dir(runs_dir), **options)
     if headless or not on_terminal():
