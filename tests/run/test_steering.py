@@ -159,6 +159,7 @@ def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(world:
     events.wait("run.status", status="finished")
     wait_for(lambda: world.folder("r").engine() is None, "the engine is gone")
     ours, theirs = world.export("r"), undisturbed.export
+    assert {t["resumed"] for t in ours["trials"]} <= {None, "exact"}
     for one, other in zip(ours["candidates"], theirs["candidates"], strict=True):
         for key in ("id", "name", "parent", "code_sha256", "overall", "benchmarks"):
             assert one[key] == other[key], (one["id"], key)
