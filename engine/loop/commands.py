@@ -34,8 +34,8 @@ class Command(BaseModel):
 
     @property
     def who(self) -> dict[str, Any]:
-        """What a record of it says of its sender."""
-        return {"by": self.by, "user": _user_name(self.uid)}
+        """What a record of it says of its sender and sending."""
+        return {"by": self.by, "user": _user_name(self.uid), "id": self.id}
 
 
 def read_command(command: str, fields: dict[str, Any]) -> Command:

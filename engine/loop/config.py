@@ -16,7 +16,6 @@ from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
-from engine.loop.book import Book
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
@@ -81,7 +80,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         hours=float(request.get("hours") or 0.0),
         usd=float(request.get("usd") or 0.0),
         profile=profile,
-        gpu_hours=_gpu_hours(request.get("gpu_hours")),
+        gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
         notes=_notes(request.get("notes")),
         controls=int(request.get("controls") or 0),
     )
@@ -129,16 +128,18 @@ def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def extend(book: Book, config: RunConfig, candidates: int) -> None:
-    """Let a run go on to `candidates` nodes besides the root, however many hours it has taken; money stays limited.
+def gpu_hours_limit(hours: float | None) -> float:
+    """A budget of GPU hours; 0 is none.
 
     Raises:
-        PoiseError: it has that many already.
+        PoiseError: wrong usage (2): there is no GPU whose hours could be counted.
     """
-    have = len(book.candidates) - 1
-    if candidates <= have:
-        raise PoiseError(f"run {config.id} has {have} candidates: give --candidates more than that", Exit.USAGE)
-    book.set_run(budget={**book.run["budget"], "candidates": candidates, "hours": None, "gpu_hours": None})
+    if hours and not gpu_names():
+        raise PoiseError(
+            f"--gpu-hours {hours:g}: this machine has no NVIDIA GPU, so none would ever be counted; use --hours",
+            Exit.USAGE,
+        )
+    return float(hours or 0.0)
 
 
 def _fresh_id(profile: str, now: float) -> str:
@@ -150,15 +151,6 @@ def _positive(name: str, value: Any, default: int) -> int:
     if number < 1:
         raise PoiseError(f"{name} is {number}: give a whole number of at least 1", Exit.USAGE)
     return number
-
-
-def _gpu_hours(hours: float | None) -> float:
-    if hours and not gpu_names():
-        raise PoiseError(
-            f"--gpu-hours {hours:g}: this machine has no NVIDIA GPU, so none would ever be counted; use --hours",
-            Exit.USAGE,
-        )
-    return float(hours or 0.0)
 
 
 def _notes(path: str | None) -> str:

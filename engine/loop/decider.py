@@ -86,7 +86,7 @@ class Decider:
         self._selecting = asyncio.Lock()
         self.ledger = Ledger(
             folder.llm,
-            limit_usd=config.usd or None,
+            limit_usd=book.run["budget"].get("usd"),
             spent_usd=float(book.run["spent"]["llm_usd"]),
             on_call=self._on_call,
             recording=recording,

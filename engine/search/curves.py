@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
+
+from engine.archive.tail_metrics import BYTES_A_READ, MetricsTail
 
 SPIKE = 5.0
 """A gradient norm above this many medians is a spike."""
@@ -53,22 +54,10 @@ NAMES = (
 )
 
 
-def read_points(path: Path) -> list[dict[str, Any]]:
-    """The objects of a metrics.jsonl; lines that are none are left out, a missing file has none."""
-    try:
-        with path.open("rb") as f:
-            lines = f.read(MOST_BYTES).splitlines()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            point = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(point, dict):
-            found.append(point)
-    return found
+def read_points(path: Path, updates: int) -> list[dict[str, Any]]:
+    """The checked points of a metrics.jsonl, of a training of so many updates; a missing file has none."""
+    tail = MetricsTail(path, last=updates)
+    return [point for _ in range(MOST_BYTES // BYTES_A_READ) for point in tail.read()]
 
 
 def summarize(points: Sequence[Mapping[str, Any]]) -> Curves:

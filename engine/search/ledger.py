@@ -148,7 +148,7 @@ class Ledger:
         if not self._account.fits(usd):
             raise PoiseError(
                 f"the language model's budget of ${self._account.limit:.2f} allows no further call: "
-                f"${self.spent_usd:.2f} is spent and one call may cost ${usd:.2f}; the next run needs more --usd",
+                f"${self.spent_usd:.2f} is spent and one call may cost ${usd:.2f}; `poise resume` it with more --usd",
                 Exit.REFUSED,
             )
         self._account.reserve(key, usd)

@@ -11,7 +11,7 @@ from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from engine.search.models import parse_models
 from poise_tui.client import EngineHandle, start_engine
-from poise_tui.commands.common import absolute_profile, no_mouse_option, on_terminal, runs_dir_option
+from poise_tui.commands.common import Amount, absolute_profile, no_mouse_option, on_terminal, runs_dir_option
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -38,11 +38,9 @@ LATER = {
     metavar="N",
     help="Nodes besides the root.  [default: the profile's]",
 )
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours.")
-@click.option(
-    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop after H hours of GPUs together."
-)
-@click.option("--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model.")
+@click.option("--hours", type=Amount(), metavar="H", help="Stop proposing after H hours.")
+@click.option("--gpu-hours", type=Amount(), metavar="H", help="Stop after H hours of GPUs together.")
+@click.option("--usd", type=Amount(), metavar="X", help="Spend at most X on the model.")
 @click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
 @click.option(
     "--llm",
@@ -82,7 +80,7 @@ def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
-    the run gracefully, a second one leaves it running, and a hang-up ends only the printing.
+    the run gracefully, a second one leaves it running, and after a hang-up it waits on for the end, unseen.
     """
     request = make_request(default_runs_dir(runs_dir), **options)
     if headless or not on_terminal():

@@ -101,7 +101,7 @@ def test_a_damaged_end_is_cut_back_to_the_last_good_commit_and_told(
     else:
         data += os.urandom(size) if size % 2 else bytes(size)
     path.write_bytes(data)
-    whole = how == "append" or data[: end] == (sound / path.name).read_bytes()
+    whole = how == "append" or data[:end] == (sound / path.name).read_bytes()
     assert state(read_archive(folder / "archive.json")) == HISTORY[COMMITS - (not whole)]
     report = check(folder)
     archive = Archive.open(folder / "archive.json")
