@@ -16,6 +16,9 @@ SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
 """Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
 """
 
+UNFINISHED = ("queued", "training", "scoring", "paused")
+"""Statuses of a trial that is to go on."""
+
 HELD = "paused by the user"
 """The cause on a candidate that its user paused."""
 
@@ -148,9 +151,7 @@ class Book:
         """
         self.trials[document["id"]] = document
         data = {**document, "steps": steps}
-        self._write(
-            [Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)]
-        )
+        self._write([Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)])
 
     def update_trial(self, trial: str, **fields: Any) -> None:
         """Change fields of a trial."""

@@ -11,12 +11,10 @@ import orjson
 
 from engine.archive.events import JsonLinesReader
 from engine.errors import Exit, PoiseError
-from engine.loop.book import Book
+from engine.loop.book import UNFINISHED, Book
 from engine.loop.budget import charge_lost, gpu_seconds, used_up
 from engine.loop.config import gpu_hours_limit
 
-UNFINISHED = ("queued", "training", "scoring", "paused")
-"""Statuses of a trial that is to go on."""
 OPTIONS = {"candidates": "--candidates", "hours": "--hours", "gpu_hours": "--gpu-hours", "usd": "--usd"}
 """Budgets of a run's document, and how they are given."""
 
