@@ -27,8 +27,10 @@ from typing import Any
 LEAST_TRIALS = 2
 LEAST_GAIN = 1.0
 """Points of Overall."""
-FLOOR = 0.02
-"""Dollars that a decision costs besides its calls: without it a free model would win whatever it proposes."""
+FLOOR = 0.25
+"""Dollars that a decision costs besides its calls: its place among the candidates, and a training of a small model.
+Without it a free model would win whatever it proposes.
+"""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.search.bandit import FLOOR, LEAST_TRIALS, Trial, choose
+from engine.search.bandit import LEAST_TRIALS, Trial, choose
 
 ARMS = ("openai/a", "openai/b", "ollama/c")
 TRIALS = st.lists(
@@ -66,12 +66,15 @@ def test_equal_rewards_go_to_the_cheaper_model() -> None:
 
 
 def test_a_dearer_model_is_worth_it_when_it_gains_more_than_it_costs_more() -> None:
-    better = [trial("openai/a", 5.0, 0.011), trial("openai/b", None, 0.01), trial("ollama/c", None, 0.0)] * 10
+    better = [trial("openai/a", 5.0, 0.2), trial("openai/b", 0.0, 0.05), trial("ollama/c", None, 0.0)] * 20
     assert next_arms(better) == ["openai/a"]
+    same = [trial("openai/a", 5.0, 2.0), trial("openai/b", 0.0, 0.05), trial("ollama/c", None, 0.0)] * 20
+    assert next_arms(same) == ["openai/b"]
 
 
-def test_a_free_model_that_gives_nothing_usable_does_not_win() -> None:
-    useless = [trial("ollama/c", None, 0.0), trial("openai/a", 1.0, FLOOR), trial("openai/b", 1.0, FLOOR)] * 20
+@pytest.mark.parametrize("usd", [0.02, 0.1, 0.3])
+def test_a_free_model_that_gives_nothing_usable_does_not_win(usd: float) -> None:
+    useless = [trial("ollama/c", None, 0.0), trial("openai/a", 1.0, usd), trial("openai/b", 1.0, usd)] * 10
     assert next_arms(useless)[0] != "ollama/c"
 
 
