@@ -37,8 +37,8 @@ from engine.search.models import COMPOSER, parse_models
 from engine.search.notes import read_notes
 from engine.search.potential import Potential, Settings
 from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
-from engine.search.sections import room
 from engine.search.record import opened
+from engine.search.sections import room
 from engine.search.select import Selection, Weights, round_of, select_round
 from engine.search.twins import find_twin
 
@@ -73,7 +73,7 @@ class Decider:
         self.config = config
         self.book = book
         self.executor = executor
-        self.view = View(folder, book, config.lag)
+        self.view = View(folder, book, config.lag, config.profile["train"]["updates"])
         self.models, recording = opened(parse_models(config.llm))
         self._dead: set[str] = set()
         """Models that no later call will get an answer from."""

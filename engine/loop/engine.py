@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from engine.archive.folder import RunFolder
 from engine.archive.store import ReadOnlyArchive
 from engine.errors import PoiseError
-from engine.loop.book import Book
+from engine.loop.book import SETTLED, Book, decided, is_control, purpose_of
 from engine.loop.budget import SLICE_SECONDS, Stopwatch, charge_lost, gpu_seconds, gpus_a_trial, used_up, write_down
 from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
@@ -135,7 +135,10 @@ class Engine:
         wanted = range(self.book.run["budget"]["candidates"] + 1)
         settled = self.book.settled_slots()
         idle = not (self.queue or self.active or self.closing or self.held or self.book.waiting)
-        return idle and all(k in settled for k in wanted)
+        others = (c for c in self.book.candidates.values() if not c["id"].startswith("c"))
+        controls = sum(map(is_control, self.book.candidates))
+        done = controls >= self.config.controls and all(c["status"] in SETTLED for c in others)
+        return idle and done and all(k in settled for k in wanted)
 
     async def _wind_down(self) -> None:
         failure = next((t.exception() for t in self._tasks if t.done() and not t.cancelled() and t.exception()), None)
@@ -148,7 +151,9 @@ class Engine:
             raise self.book.broken
         self.book.spend(wall_seconds=self._wall())
         if self.stopping is None or self.stopping.startswith("budget"):
-            self.book.set_run_status("finished", self.stopping or f"{len(self.book.candidates) - 1} candidates done")
+            self.book.set_run_status(
+                "finished", self.stopping or f"{len(decided(self.book.candidates)) - 1} candidates done"
+            )
         else:
             self.book.set_run_status("stopped", self.stopping)
         if not self.book.flush():
@@ -200,7 +205,8 @@ class Engine:
         document = self.book.trials[trial]
         if document["status"] != "queued":
             self.book.update_trial(trial, status="queued")
-        if document["purpose"] == "search" and self.book.candidates[document["candidate"]]["status"] != "queued":
+        own = document["purpose"] == purpose_of(document["candidate"])
+        if own and self.book.candidates[document["candidate"]]["status"] != "queued":
             self.book.set_status(document["candidate"], "queued")
         self.queue.append(trial)
 
@@ -211,12 +217,13 @@ class Engine:
             its id.
         """
         trial = f"{candidate}-{purpose}-{index}"
+        same = "search" if purpose == "control" else purpose  # the control arm meets the prompts that the search meets
         self.book.create_trial(
             {
                 "id": trial,
                 "candidate": candidate,
                 "purpose": purpose,
-                "seed": train_seed(self.config.seed, purpose, index),
+                "seed": train_seed(self.config.seed, same, index),
                 "off": [],
                 "rung": 1.0,
                 "split": "development",

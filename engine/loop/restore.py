@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.loop.book import SETTLED, UNFINISHED, root_id
-from engine.loop.decisions import close, reflect
+from engine.loop.book import SETTLED, UNFINISHED, is_injected, purpose_of, root_id
+from engine.loop.decisions import admit_injected, close, reflect
 
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
@@ -31,14 +31,16 @@ async def restore(engine: Engine) -> None:
         if unfinished and candidate["status"] != "pruned" and candidate["id"] not in engine.held:
             engine.enqueue(trial["id"])
     for candidate in list(engine.book.candidates.values()):
-        node, own = candidate["id"], engine.book.trials_of(candidate["id"], "search")
+        node, own = candidate["id"], engine.book.main_trial(candidate["id"])
         if candidate["seeds"] != [t["seed"] for t in engine.book.trials_of(node) if t["status"] == "scored"]:
             engine.decider.derive(node)
         if candidate["status"] in SETTLED:
             if not candidate["reflection"]:
                 engine.closing.add(node)
                 engine.spawn(reflect(engine, node))
-        elif not own:
-            engine.enqueue(engine.new_trial(node, "search", 0))
-        elif own[0]["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more
-            close(engine, node, True, own[0].get("settles") or own[0]["status"], own[0]["cause"])
+        elif candidate["status"] == "verifying" and is_injected(node):
+            engine.spawn(admit_injected(engine, node))
+        elif own is None:
+            engine.enqueue(engine.new_trial(node, purpose_of(node), 0))
+        elif own["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more
+            close(engine, node, True, own.get("settles") or own["status"], own["cause"])

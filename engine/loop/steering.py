@@ -14,6 +14,7 @@ from engine.loop.book import HELD, SETTLED, root_id
 from engine.loop.budget import estimate
 from engine.loop.commands import Command, read_command
 from engine.loop.engine import Engine
+from engine.loop.interventions import direct, inject, suggest, weigh
 
 USER = "user"
 """Who pauses the run by a command."""
@@ -64,6 +65,11 @@ class Steering:
             self._record(asked, None, {})
             await self.engine.stop("stopped by the user")
             return {}
+        if asked.command in ("direct", "weights", "inject"):
+            answer = await self._intervene(asked)
+            self._record(asked, answer.get("node"), answer)
+            await self.engine.notify()
+            return answer
         actions = {
             "pause": self._pause if asked.node else self._pause_run,
             "resume": self._resume if asked.node else self._resume_run,
@@ -77,6 +83,15 @@ class Steering:
         self._record(asked, candidate.get("id"), answer)
         await self.engine.notify()
         return answer
+
+    async def _intervene(self, asked: Command) -> dict[str, Any]:
+        if asked.command == "direct":
+            return await direct(self.engine, asked.text or "")
+        if asked.command == "weights":
+            return await weigh(self.engine, asked.weights)
+        return await (
+            inject(self.engine, asked.code) if asked.code is not None else suggest(self.engine, asked.text or "")
+        )
 
     def status(self) -> dict[str, Any]:
         """Where the run stands."""

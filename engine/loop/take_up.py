@@ -11,7 +11,7 @@ import orjson
 
 from engine.archive.events import JsonLinesReader
 from engine.errors import Exit, PoiseError
-from engine.loop.book import UNFINISHED, Book
+from engine.loop.book import UNFINISHED, Book, decided
 from engine.loop.budget import charge_lost, gpu_seconds, used_up
 from engine.loop.config import gpu_hours_limit
 
@@ -35,7 +35,7 @@ def take_up(book: Book, request: Mapping[str, Any], llm: Path) -> None:
     wall, run = charge_lost(book), book.run
     gpu = gpu_seconds(book.trials.values())
     spent = {
-        "candidates": len(book.candidates) - 1,
+        "candidates": len(decided(book.candidates)) - 1,
         "hours": wall / 3600,
         "gpu_hours": gpu / 3600,
         "usd": max(float(run["spent"]["llm_usd"]), _recorded_usd(llm)) if "usd" in wanted else 0.0,

@@ -24,12 +24,14 @@ class View:
         folder: the run's folder.
         book: what is known.
         lag: see `engine.loop.settled`.
+        updates: of a whole training.
     """
 
-    def __init__(self, folder: RunFolder, book: Book, lag: int) -> None:
+    def __init__(self, folder: RunFolder, book: Book, lag: int, updates: int) -> None:
         self._folder = folder
         self._book = book
         self._lag = lag
+        self._updates = updates
         self._verified: dict[str, dict[str, Any]] = {}
         """Of earlier candidates, whose verification does not change any more: read once."""
         self._reader = Reader()
@@ -67,7 +69,7 @@ class View:
     def curves(self, candidate: str) -> Curves | None:
         """Of a candidate's own training."""
         own = self._book.main_trial(candidate)
-        return summarize(read_points(self._folder.trial(own["id"]).metrics)) if own else None
+        return summarize(read_points(self._folder.trial(own["id"]).metrics, self._updates)) if own else None
 
     def signatures(self, node: str) -> dict[str, dict[str, Any]]:
         """What verification said of every candidate before this one that passed, by id, in order."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.archive.store import ReadOnlyArchive
 from engine.errors import PoiseError
-from engine.loop.book import HELD, slot_of
+from engine.loop.book import HELD, purpose_of, slot_of
 from engine.loop.decisions import close
 from engine.loop.guard import DISK
 from engine.loop.supervise import Verdict, begin, verdict
@@ -37,15 +37,19 @@ async def work(engine: Engine, worker: int) -> None:
 
 
 def _urgency(engine: Engine, trial: str) -> float:
-    """Trials in the order of their slots; the root's further seeds are mixed in, one after every two slots."""
+    """Trials in the order of their slots; the root's further seeds are mixed in, one after every two slots, and the
+    control arm evenly.
+    """
     document = engine.book.trials[trial]
-    index = int(trial.rsplit("-", 1)[1])
-    return slot_of(document["candidate"]) if document["purpose"] == "search" else 2 * index + 0.5
+    place = slot_of(document["candidate"])
+    if document["purpose"] == "control":
+        return place * float(engine.book.run["budget"]["candidates"]) / max(engine.config.controls, 1)
+    return place if document["purpose"] == "search" else 2 * int(trial.rsplit("-", 1)[1]) + 0.5
 
 
 async def _run_trial(engine: Engine, trial: str, worker: int) -> None:
     document = engine.book.trials[trial]
-    candidate, main = document["candidate"], document["purpose"] == "search"
+    candidate, main = document["candidate"], document["purpose"] == purpose_of(document["candidate"])
     while True:
         trained = bool(document["trained"])
         result, judged = await _attempt(engine, trial, worker, main)

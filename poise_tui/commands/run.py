@@ -15,7 +15,6 @@ from poise_tui.commands.common import Amount, absolute_profile, no_mouse_option,
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
-    "control": "--control (random candidates to compare with)",
     "ray_address": "--ray-address (trainings on a Ray cluster)",
 }
 """Options whose names are settled and whose work is not there yet: refused, never ignored."""
@@ -71,7 +70,13 @@ LATER = {
     show_default=True,
     help="Where trainings run.",
 )
-@click.option("--control", metavar="random=K", hidden=True)
+@click.option("--control", metavar="random=K", help="K more trainings of independent proposals, to compare with.")
+@click.option(
+    "--notes",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Your notes (*.md, *.txt): proposals read them.",
+)
 @click.option("--ray-address", metavar="URL", hidden=True)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
 @no_mouse_option
@@ -106,6 +111,11 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
     options["llm"] = parse_models(options["llm"]).spec
     load_profile(options["profile"])
     options["profile"] = absolute_profile(options["profile"])
+    options["controls"] = controls_of(options.pop("control"))
+    notes = options["notes"]
+    if notes is not None and not notes.is_dir():
+        raise PoiseError(f"--notes {notes}: no such folder", Exit.USAGE)
+    options["notes"] = str(notes.resolve()) if notes else None
     root = options["root"]
     if root is not None and not root.is_file():
         raise PoiseError(f"--root {root}: no such file", Exit.USAGE)
@@ -120,6 +130,20 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
             )
     check_writable(runs_dir)
     return {**options, "root": str(root.resolve()) if root else None, "runs_dir": str(runs_dir.absolute())}
+
+
+def controls_of(control: str | None) -> int:
+    """K of `--control random=K`; 0 without it.
+
+    Raises:
+        PoiseError: usage (2), it says something else.
+    """
+    if control is None:
+        return 0
+    kind, _, number = control.partition("=")
+    if kind != "random" or not number.isdecimal() or not 1 <= int(number) <= 10_000:
+        raise PoiseError(f"--control {control}: write random=K, K trainings of independent proposals", Exit.USAGE)
+    return int(number)
 
 
 def check_writable(folder: Path) -> None:
