@@ -64,6 +64,7 @@ def kill_at_random(world: World, kills: int, seed: int, longest: float) -> Count
     return done
 
 
+@pytest.mark.fault(11, 12, 13)
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(finished: Finished, world: World) -> None:
     client = start(world, "--candidates", "2", retries="20")
     Events(world.folder("r")).wait("trial.metrics")
@@ -75,6 +76,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(finished
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(9, 15, 16)
 def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happened(
     finished: Finished, world: World
 ) -> None:
@@ -114,6 +116,31 @@ def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happ
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(12, 16)
+def test_a_training_that_is_killed_or_stopped_more_often_than_allowed_is_marked_and_the_run_goes_on(
+    world: World,
+) -> None:
+    """No retries: kill -9 to one of the root's trainings, SIGSTOP to a candidate's."""
+    client = start(world, "--candidates", "1", retries="0", step_seconds="3.0")
+    events = Events(world.folder("r"))
+    for trial, hurt in (("c000-baseline-1", signal.SIGKILL), ("c001-search-0", signal.SIGSTOP)):
+        events.wait("trial.metrics", trial=trial)
+        [victim] = [p for p in trainers(world) if p.cwd().endswith(trial)]
+        victim.send_signal(hurt)
+    assert client.wait(120) == 0
+    no_engine(world)
+    causes = {t["id"]: t["cause"] for t in read_archive(world.folder("r").archive).trials() if t["cause"]}
+    assert causes == {
+        "c000-baseline-1": "ended by signal 9 (Killed): out of memory, or killed from outside "
+        "(given up after 1 starts without progress)",
+        "c001-search-0": "made no progress for 3 s (given up after 1 starts without progress)",
+    }
+    root, stopped = world.export("r")["candidates"]
+    assert (root["status"], root["cause"]) == ("scored", None)
+    assert (stopped["status"], stopped["cause"]) == ("failed", causes["c001-search-0"])
+
+
+@pytest.mark.fault(19)
 def test_a_clock_that_jumps_by_a_day_changes_nothing(finished: Finished, world: World) -> None:
     client = start(
         world, "--candidates", "1", "--hours", "1", environment={"PYTHONPATH": str(SHIM), "POISE_TEST_CLOCK": "1"}
@@ -126,6 +153,7 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(finished: Finished, world: 
     assert world.export("r")["run"]["spent"]["wall_seconds"] < 600
 
 
+@pytest.mark.fault(8)
 def test_a_disk_that_fails_stops_the_engine_loudly(world: World) -> None:
     trigger = world.path / "broken"
     client = start(world, "--candidates", "1", environment={"PYTHONPATH": str(SHIM), "POISE_TEST_FSYNC": str(trigger)})
@@ -172,7 +200,10 @@ def fill(path: Path, leave: int) -> None:
                 continue
 
 
-@pytest.mark.parametrize("left", [0, 8 << 20], ids=["full", "below the reserve"])
+@pytest.mark.fault(7)
+@pytest.mark.parametrize(
+    "left", [pytest.param(0, id="full"), pytest.param(8 << 20, id="below the reserve", marks=pytest.mark.slow)]
+)
 def test_a_full_disk_pauses_the_run_until_there_is_space(finished: Finished, small_disk: World, left: int) -> None:
     world = small_disk
     client = start(world, "--candidates", "2", disk_reserve_mb="16.0" if left else "0.0", retries="20")
@@ -195,6 +226,7 @@ def test_a_full_disk_pauses_the_run_until_there_is_space(finished: Finished, sma
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(18)
 def test_a_training_that_diverges_ends_early_and_is_never_best(world: World) -> None:
     client = start(world, "--candidates", "1", learning_rate="1e30")
     assert client.wait(120) == 0
@@ -204,6 +236,7 @@ def test_a_training_that_diverges_ends_early_and_is_never_best(world: World) -> 
     assert json.loads(world.poise("status", "r", "--json").stdout)["best"] == []
 
 
+@pytest.mark.fault(11, 12, 13, times=6)
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_ends_as_if_nothing_had_happened(world: World) -> None:
     changes = {"updates": "60", "retries": "20"}

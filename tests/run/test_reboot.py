@@ -88,14 +88,16 @@ def reboots(machine: Machine, reference: dict[str, Any], times: int, seed: int, 
     chance, world = random.Random(seed), machine.world
     client = start(world, "--candidates", "2", retries="20", disk_reserve_mb="0.0", **changes)
     trials = world.folder("r").path / "trials"
-    down = 0
+    down = told = 0
     while down < times and not has_finished(world):
         if down == 0:  # one has just been trained, and is scored; the other has checkpoints
             Events(world.folder("r")).wait("trial.updated", status="scoring")
         else:
-            time.sleep(chance.uniform(0, 4))
+            wait_for(lambda told=told: has_finished(world) or progress(world) > told, "it trains again")
+            time.sleep(chance.uniform(0, 1))
         begun = {place.parent.name: furthest(place) for place in trials.glob("*/checkpoints")}
         machine.go_down(client)
+        told = progress(world)
         down += 1
         left = {name: furthest(trials / name / "checkpoints") for name in begun}
         print(f"down {down}: checkpoints {begun}, of them on the disk {left}")
@@ -106,6 +108,11 @@ def reboots(machine: Machine, reference: dict[str, Any], times: int, seed: int, 
     no_engine(world)
     same(world, reference, 2)
     return down
+
+
+def progress(world: World) -> int:
+    """How often metrics were told."""
+    return sum(e.kind == "trial.metrics" for e in Events(world.folder("r")).update())
 
 
 def has_finished(world: World) -> bool:

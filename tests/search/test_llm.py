@@ -63,6 +63,7 @@ async def test_an_answer_comes_with_its_cost_and_is_written_down(ledger: Ledger,
     assert line["usd"] == pytest.approx(ledger.spent_usd) == pytest.approx(answer.usd) and answer.usd > 0
 
 
+@pytest.mark.fault(20)
 async def test_a_server_error_is_asked_again_and_every_attempt_is_on_record(ledger: Ledger, point: Any) -> None:
     seen: list[dict[str, Any]] = []
     ledger = Ledger(ledger.path, on_call=lambda call, spent_usd: seen.append(call))
@@ -74,6 +75,7 @@ async def test_a_server_error_is_asked_again_and_every_attempt_is_on_record(ledg
     assert [call["ok"] for call in seen] == [False, False, True]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("status", "requests"), [(500, 3), (429, 3), (503, 3), (400, 1), (401, 1), (404, 1)])
 async def test_attempts_are_bounded_and_a_fault_of_ours_is_not_repeated(
     ledger: Ledger, point: Any, status: int, requests: int
@@ -86,6 +88,7 @@ async def test_attempts_are_bounded_and_a_fault_of_ours_is_not_repeated(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("behaviour", [SILENT, DRIP])
 async def test_a_silent_or_dripping_server_costs_bounded_time(ledger: Ledger, point: Any, behaviour: str) -> None:
     await llm.load()
@@ -125,6 +128,7 @@ async def test_no_key_is_ever_written_or_told(ledger: Ledger, point: Any) -> Non
     assert CANARY not in ledger.path.read_text() and "[secret]" in ledger.path.read_text()
 
 
+@pytest.mark.fault(21)
 async def test_the_budget_refuses_a_call_before_it_is_made(ledger: Ledger, point: Any) -> None:
     poor = Ledger(ledger.path, limit_usd=0.01)
     async with serving("fine") as server:
@@ -134,6 +138,7 @@ async def test_the_budget_refuses_a_call_before_it_is_made(ledger: Ledger, point
     assert caught.value.code == Exit.REFUSED and server.requests == [] and poor.spent_usd == 0
 
 
+@pytest.mark.fault(21)
 async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: Any) -> None:
     await llm.load()
     price = pricing.PESSIMISTIC[1] * llm.MOST_TOKENS
@@ -155,6 +160,7 @@ async def test_a_call_waits_for_money_that_others_have_only_set_aside(ledger: Le
     assert len(found) == len(server.requests) == 5, "each cost a fiftieth of what was set aside for it"
 
 
+@pytest.mark.fault(20, 21)
 @pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, HTML, (429, "slow down"), (500, "oops")])
 async def test_whatever_a_server_does_time_and_money_stay_within_bounds(
     ledger: Ledger, point: Any, behaviour: Reply
@@ -215,6 +221,7 @@ async def test_a_broken_answer_is_told_what_is_wrong_and_repaired(ledger: Ledger
     assert made.usd == pytest.approx(ledger.spent_usd)
 
 
+@pytest.mark.fault(20)
 async def test_garbage_ends_after_a_bounded_number_of_answers_with_a_cause(ledger: Ledger, point: Any) -> None:
     async with serving("nothing useful") as server:
         point(server)
