@@ -21,7 +21,7 @@ from engine.search.faults import fault_of
 from engine.search.ledger import Identity
 from engine.search.ledger import Ledger as Ledger
 from engine.search.models import chain_of
-from engine.search.pricing import Price, paid, price_of, with_cache_marks
+from engine.search.pricing import Price, list_local, paid, price_of, with_cache_marks
 from engine.search.prompts import prompt
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class _Call:
     async def step(self, model: str) -> LLMAnswer:
         """Ask one model, in as many attempts as it takes, within its share of the time."""
         litellm = self.litellm
+        list_local(litellm, model)
         most, price = await asyncio.to_thread(lambda: (_most_tokens(litellm, model), price_of(litellm, model)))
         worst = price.most(self.messages, most)
         if self.ledger.recording is not None:

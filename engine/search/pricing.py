@@ -27,6 +27,16 @@ class Price:
         return self.sent * sum(len(m["content"]) for m in messages) / CHARACTERS_A_TOKEN + self.back * tokens
 
 
+def list_local(litellm: Any, model: str) -> None:
+    """Put a model of Ollama's on litellm's list, free: for one that is not there litellm asks the server, at every
+    look-up, on the event loop and for as long as that takes.
+    """
+    provider = model.partition("/")[0]
+    if provider in ("ollama", "ollama_chat"):
+        free = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+        litellm.model_cost.setdefault(model, {**free, "litellm_provider": provider, "mode": "chat"})
+
+
 def price_of(litellm: Any, model: str) -> Price:
     """By litellm's list; free for the composer, pessimistic for what nobody knows."""
     if model.startswith("poise/"):

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the chat-completions protocol (and Anthropic's) and misbehaves on demand."""
+"""A real HTTP server that speaks OpenAI's, Anthropic's and Ollama's protocol, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class ModelServer:
     replies: Sequence[Reply]
     by_model: Mapping[str, Sequence[Reply]] = field(default_factory=dict)
     """What single models reply instead."""
+    reply_to: Callable[[dict[str, Any]], Reply] | None = None
+    """Replies by what is asked instead of in order."""
     refuses: Callable[[dict[str, Any]], str | None] = lambda request: None
     """What a request is refused for, with 400, if anything; takes none of the replies."""
     usage: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class ModelServer:
         self.asked.set()
         if (why := self.refuses(asked)) is not None:
             return _error(Refusal(400, why))
-        reply = self._next(asked["model"])
+        reply = self._next(asked["model"]) if self.reply_to is None else self.reply_to(asked)
         if isinstance(reply, tuple):
             reply = Refusal(*reply)
         if isinstance(reply, Refusal):
@@ -81,7 +83,10 @@ class ModelServer:
         if reply == HTML:
             return web.Response(text="<html><body>Sign in to this network</body></html>", content_type="text/html")
         text = "x" * HUGE_CHARACTERS if reply == HUGE else reply
-        return web.json_response((_anthropic if request.path.endswith("/messages") else _openai)(text, self.usage))
+        protocol = {"messages": _anthropic, "generate": _ollama, "chat": _ollama}.get(
+            request.path.split("/")[-1], _openai
+        )
+        return web.json_response(protocol(text, self.usage))
 
     def _next(self, model: str) -> Reply:
         replies, who = (self.by_model[model], model) if model in self.by_model else (self.replies, "")
@@ -119,6 +124,11 @@ def _anthropic(text: str, usage: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _ollama(text: str, usage: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {"prompt_eval_count": 1000, "eval_count": 100, **usage}
+    return {"model": "test", "created_at": "2026-01-01T00:00:00Z", "response": text, "done": True, **figures}
+
+
 @asynccontextmanager
 async def serving(*replies: Reply, **options: Any) -> AsyncIterator[ModelServer]:
     """A server at `url` for the length of a test; options are fields of `ModelServer`."""
@@ -126,6 +136,7 @@ async def serving(*replies: Reply, **options: Any) -> AsyncIterator[ModelServer]
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/chat/completions", model.handle)
     app.router.add_post("/v1/messages", model.handle)
+    app.router.add_post("/v1/api/generate", model.handle)
     server = TestServer(app)
     await server.start_server(shutdown_timeout=0.1)
     model.url = str(server.make_url("/v1"))

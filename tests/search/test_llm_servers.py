@@ -174,7 +174,19 @@ async def test_a_spent_budget_ends_a_chain_as_it_ends_a_single_model(ledger: Led
     assert caught.value.code is Exit.REFUSED and server.requests == []
 
 
-# Prompt caching.
+# Prompt caching and prices.
+
+
+async def test_ollama_needs_no_key_and_costs_nothing(
+    ledger: Ledger, point: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    broke = Ledger(ledger.path, limit_usd=0.0)
+    async with serving('{"name": "x"}') as server:
+        monkeypatch.setenv("OLLAMA_API_BASE", server.url)
+        answer = await ask(broke, "ollama/qwen3:8b", schema=SCHEMA)
+    assert (answer.text, answer.usd, answer.tokens_in) == ('{"name": "x"}', 0.0, 1000)
+    assert server.requests[0]["options"]["seed"] == 1 and "what next?" in json.dumps(server.requests[0])
 
 
 async def test_the_stable_part_is_marked_for_the_cache_and_cached_tokens_cost_less(ledger: Ledger, point: Any) -> None:
