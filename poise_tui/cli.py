@@ -14,7 +14,15 @@ from engine.errors import Exit, PoiseError
 SECTIONS: dict[str, dict[str, str]] = {
     "Discover": {"run": "run", "resume": "steer", "pause": "steer", "stop": "steer"},
     "Watch": {"attach": "attach", "ls": "status", "status": "status"},
-    "Steer": {"prune": "steer", "restore": "steer", "pin": "steer", "unpin": "steer"},
+    "Steer": {
+        "prune": "steer",
+        "restore": "steer",
+        "pin": "steer",
+        "unpin": "steer",
+        "direct": "suggest",
+        "weights": "suggest",
+        "inject": "suggest",
+    },
     "Take away": {"export": "export"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
     "When in doubt": {"doctor": "doctor"},

@@ -94,17 +94,17 @@ def start_engine(request: Mapping[str, Any]) -> EngineHandle:
     return _spawn("start", request)
 
 
-def resume_engine(folder: Path, candidates: int | None = None) -> EngineHandle:
+def resume_engine(folder: Path, **budget: float | None) -> EngineHandle:
     """Start the engine of a run that exists.
 
     Args:
         folder: the run's folder, absolute.
-        candidates: extends the run to so many nodes besides the root.
+        budget: `candidates`, `hours`, `gpu_hours`, `usd` that the run gets now; None leaves one as it is.
 
     Raises:
-        PoiseError: the run is locked, has nothing left to do, or the engine did not come up.
+        PoiseError: the run is locked, has nothing left to do, has spent more, or the engine did not come up.
     """
-    return _spawn("resume", {"run_dir": str(folder), "candidates": candidates})
+    return _spawn("resume", {"run_dir": str(folder), **budget})
 
 
 def connect(reference: str | None, runs_dir: Path | None) -> Connection:

@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker that tests/faults.py counts."""
+    config.addinivalue_line(
+        "markers", "fault(*numbers, times=1): does these faults of docs/reliability.md, so often in one test"
+    )
+
+
 @pytest.fixture(autouse=True)
 def own_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Runs, registry and sockets of one test alone; the path is short: a socket's may have 107 bytes."""

@@ -9,7 +9,7 @@ import ast
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,12 @@ def read_mechanisms(source: str, module: str = "candidate") -> dict[str, Entry]:
     Raises:
         SyntaxError: it is no Python.
     """
+    return dict(_read(source, module))
+
+
+@lru_cache(maxsize=256)
+def _read(source: str, module: str) -> Mapping[str, Entry]:
+    """Remembered: the same few files are asked about with every decision."""
     classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
     return {node.name: _entry(node, source, module) for node in classes if is_mechanism(node)}
 

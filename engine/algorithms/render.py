@@ -37,7 +37,7 @@ def render(
     """
     parts = _Parts()
     for choice in mechanisms:
-        parts.take(choice.name, _module((own or {}).get(choice.name) or _library(choice.name)))
+        parts.take(choice.name, _module_of(choice.name, own or {}))
     parts.imported.setdefault("engine.contract", set()).add("Algorithm")
     safe = "".join(c if c.isprintable() else " " for c in f"{name}: {hypothesis}")
     doc = "\n".join(textwrap.wrap(safe.replace("\\", "/").replace('"', "'"), WIDTH - 4))
@@ -46,6 +46,15 @@ def render(
     for definition in parts.definitions.values():
         text += f"\n\n{definition}\n"
     return text + f"\n\n{_assignment(name, mechanisms, claims)}\n"
+
+
+def _module_of(mechanism: str, own: Mapping[str, str]) -> _Module:
+    if source := own.get(mechanism):
+        return _module(source)
+    if mechanism not in catalogue():
+        raise PoiseError(f"there is no mechanism {mechanism} in the library")
+    file = catalogue()[mechanism].module
+    return _module(_library(file), file)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +95,10 @@ class _Parts:
 
 
 @cache
-def _module(source: str) -> _Module:
+def _module(source: str, module: str = "candidate") -> _Module:
     imports: dict[str, tuple[str, str | None]] = {}
     definitions: dict[str, tuple[str, frozenset[str]]] = {}
-    entries = read_mechanisms(source)
+    entries = read_mechanisms(source, module)
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import):
             imports.update({a.asname or a.name: (a.name, None) for a in node.names})
@@ -114,10 +123,8 @@ def _names(node: ast.AST) -> frozenset[str]:
 
 
 @cache
-def _library(mechanism: str) -> str:
-    if mechanism not in catalogue():
-        raise PoiseError(f"there is no mechanism {mechanism} in the library")
-    return (LIBRARY / f"{catalogue()[mechanism].module}.py").read_text(encoding="utf-8")
+def _library(file: str) -> str:
+    return (LIBRARY / f"{file}.py").read_text(encoding="utf-8")
 
 
 def _imports(parts: _Parts) -> list[str]:

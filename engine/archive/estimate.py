@@ -70,9 +70,9 @@ def cost_to_go(
         remaining candidates would take; the ETA also knows the other budgets. What nothing is known of yet is None.
     """
     done = [t for t in trials if t["status"] == "scored"]
-    begun = [c for c in candidates if c["parent"] is not None]
+    begun = [c for c in candidates if c["parent"] is not None and c["id"].startswith("c")]
     trial_seconds = _median(_busy(t) for t in done)
-    decision_seconds = _median(_by_decision(calls, ("propose", "repair"))) or 0.0
+    decision_seconds = _median(_by_decision(calls, ("propose", "screen", "repair", "consistency"))) or 0.0
     decision_seconds += _median(c["verification"]["seconds"] for c in begun if _verified(c)) or 0.0
     reflection_seconds = _median(_by_decision(calls, ("reflect",))) or 0.0
     usd = _median(c["cost"]["llm_usd"] for c in begun if c["reflection"]) or 0.0

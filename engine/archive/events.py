@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,7 @@ class Event:
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "Event":
         """An event from a parsed line. Raises KeyError, TypeError or ValueError if it is none."""
-        return cls(
-            str(value["kind"]), value["node"], dict(value["data"]), int(value["seq"]), float(value["time"])
-        )
+        return cls(str(value["kind"]), value["node"], dict(value["data"]), int(value["seq"]), float(value["time"]))
 
 
 class LinesReader:
@@ -94,9 +93,7 @@ class LinesReader:
             if status.st_size == self._cursor:
                 return []
             wanted = status.st_size - self._cursor
-            data = os.pread(
-                file.fileno(), wanted if max_bytes is None else min(wanted, max_bytes), self._cursor
-            )
+            data = os.pread(file.fileno(), wanted if max_bytes is None else min(wanted, max_bytes), self._cursor)
         end = data.rfind(b"\n") + 1
         if end == 0:
             if self._max_line is None and len(data) < wanted:
@@ -163,6 +160,28 @@ class JsonLinesReader:
             except (ValueError, KeyError, TypeError):
                 self._dropped += 1
         return found
+
+
+def last_events(folder: Path, kind: str, count: int) -> list[Event]:
+    """The newest events of one kind, the newest first, found by reading back from the end of a run's files.
+
+    Args:
+        folder: of the run.
+        kind: of the events.
+        count: at most so many.
+    """
+    found: list[Event] = []
+    needle = b'"kind":' + orjson.dumps(kind)
+    for generation in reversed(event_files(folder)):
+        data = events_path(folder, generation).read_bytes()
+        at = len(data)
+        while len(found) < count and (at := data.rfind(needle, 0, at)) >= 0:
+            end, at = data.find(b"\n", at), data.rfind(b"\n", 0, at) + 1
+            with suppress(KeyError, TypeError, ValueError):  # a torn or damaged line
+                event = Event.of(orjson.loads(data[at:end]))
+                if event.kind == kind:
+                    found.append(event)
+    return found
 
 
 class EventReader:

@@ -30,7 +30,7 @@ CANDIDATE = (
 )
 TRIAL = (
     *("id", "candidate", "purpose", "seed", "off", "rung", "split", "overall", "benchmarks", "protocol"),
-    *("cost", "status"),
+    *("cost", "status", "resumed"),
 )
 NESTED: dict[str, tuple[str, ...]] = {
     "proposal": ("hypothesis", "mechanisms"),
@@ -117,6 +117,9 @@ def to_markdown(exported: Mapping[str, Any]) -> str:
         spread = f" ± {root['overall_std']:.2f}" if root["overall_std"] is not None else ""
         count = len(root["seeds"])
         lines.append(f"Root: Overall {root['overall_mean']:.2f}{spread} over {count} seed{'s' if count != 1 else ''}.")
+    inexact = [_cell(trial["id"]) for trial in exported["trials"] if trial["resumed"] == "inexact"]
+    if inexact:
+        lines.append(f"Went on from a checkpoint inexactly, so that scores may differ: {', '.join(inexact)}.")
     lines += [
         "",
         "| id | name | parent | status | Overall | " + " | ".join([*map(_cell, tasks), "mechanisms", "cause"]) + " |",

@@ -59,6 +59,17 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_files(folder: Path) -> None:
+    """Wait until all files right in a folder, and their names, are on disk."""
+    for path in folder.iterdir():
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    sync_folder(folder)
+
+
 def open_regular(path: Path) -> int:
     """Open a file for reading that another process may have planted.
 

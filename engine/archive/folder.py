@@ -123,6 +123,10 @@ class RunFolder:
     def llm(self) -> Path:
         return self.path / "llm.jsonl"
 
+    @property
+    def knowledge(self) -> Path:
+        return self.path / "knowledge.md"
+
     def candidate(self, node: str) -> CandidateFolder:
         return CandidateFolder(self.path / "candidates" / node)
 

@@ -30,19 +30,21 @@ Point = dict[str, Any]
 class MetricsTail:
     """The valid points of a growing metrics.jsonl, each step once and in order."""
 
-    def __init__(self, path: Path, after: int = -1) -> None:
+    def __init__(self, path: Path, after: int = -1, last: int = (1 << 31) - 1) -> None:
         """
         Args:
             path: the file, which may come later.
             after: the last step that is known already (of a trial that is resumed).
+            last: the last step of the training; a candidate that makes up more of them is not believed.
         """
         self._lines = LinesReader(path, max_line=LINE_LIMIT)
         self._step = after
+        self._last = last
         self._refused = 0
 
     @property
     def dropped(self) -> int:
-        """How many lines were refused: too long, no JSON, no step."""
+        """How many lines were refused: too long, no JSON, no step of this training."""
         return self._refused + self._lines.dropped
 
     def read(self) -> list[Point]:
@@ -59,7 +61,9 @@ class MetricsTail:
             except (ValueError, TypeError, KeyError, RecursionError):
                 self._refused += 1
                 continue
-            if point["step"] > self._step:
+            if point["step"] > self._last:
+                self._refused += 1
+            elif point["step"] > self._step:
                 self._step = point["step"]
                 points.append(point)
         return points

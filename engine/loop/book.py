@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.archive.events import Event
@@ -15,6 +15,9 @@ from engine.loop.budget import gpu_seconds
 SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
 """Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
 """
+
+UNFINISHED = ("queued", "training", "scoring", "paused")
+"""Statuses of a trial that is to go on."""
 
 HELD = "paused by the user"
 """The cause on a candidate that its user paused."""
@@ -30,9 +33,39 @@ def candidate_id(slot: int) -> str:
     return f"c{slot:03d}"
 
 
+def control_id(index: int) -> str:
+    """The id of the control arm's candidate `index`, from 1; it has no slot."""
+    return f"r{index:03d}"
+
+
+def is_control(candidate: str) -> bool:
+    """Whether a candidate belongs to the control arm."""
+    return candidate.startswith("r")
+
+
+def injected_id(number: int) -> str:
+    """The id of the user's own algorithm `number`, from 1; it has no slot."""
+    return f"u{number:03d}"
+
+
+def is_injected(candidate: str) -> bool:
+    """Whether a user put this candidate into the tree."""
+    return candidate.startswith("u")
+
+
 def slot_of(candidate: str) -> int:
-    """The decision a candidate came from."""
+    """The decision a candidate came from; of one without a slot, its place among its like."""
     return int(candidate[1:])
+
+
+def decided(candidates: Iterable[str]) -> list[str]:
+    """The ids of the candidates that decisions made, in their order: neither control arm nor injected ones."""
+    return sorted((c for c in candidates if c.startswith("c")), key=slot_of)
+
+
+def purpose_of(candidate: str) -> str:
+    """What a candidate's own training is for."""
+    return "control" if is_control(candidate) else "search"
 
 
 class Book:
@@ -118,9 +151,7 @@ class Book:
         """
         self.trials[document["id"]] = document
         data = {**document, "steps": steps}
-        self._write(
-            [Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)]
-        )
+        self._write([Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)])
 
     def update_trial(self, trial: str, **fields: Any) -> None:
         """Change fields of a trial."""
@@ -146,6 +177,11 @@ class Book:
         """A candidate's trials in the order they were created."""
         return [t for t in self.trials.values() if t["candidate"] == candidate and purpose in (None, t["purpose"])]
 
+    def main_trial(self, candidate: str) -> Document | None:
+        """The candidate's own training, the one that its slot waits for."""
+        own = self.trials_of(candidate, purpose_of(candidate))
+        return own[0] if own else None
+
     def branch(self, candidate: str) -> list[str]:
         """A candidate and all its descendants, parents first."""
         found = [candidate]
@@ -161,7 +197,11 @@ class Book:
 
     def settled_slots(self) -> set[int]:
         """Slots whose result will not change by itself."""
-        return {slot_of(c["id"]) for c in self.candidates.values() if c["status"] in SETTLED or self.is_held(c)}
+        return {
+            slot_of(c["id"])
+            for c in self.candidates.values()
+            if c["id"].startswith("c") and (c["status"] in SETTLED or self.is_held(c))
+        }
 
     @property
     def waiting(self) -> int:

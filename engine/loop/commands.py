@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import Exit, PoiseError
 
-Name = Literal["ping", "status", "pause", "resume", "prune", "restore", "pin", "unpin", "stop"]
+Name = Literal[
+    "ping", "status", "pause", "resume", "prune", "restore", "pin", "unpin", "stop", "direct", "weights", "inject"
+]
 NODE_ONLY = ("prune", "restore", "pin", "unpin")
 """Commands to a candidate; `pause` and `resume` go to one or to the run, the others to the run."""
 
@@ -20,6 +22,9 @@ class Command(BaseModel):
     Attributes:
         node: id or unique name of a candidate.
         by: which client sends it.
+        text: a directive, or an idea in words.
+        code: an algorithm file.
+        weights: of parent selection, by name.
         id: of this sending; a second command of the same id is not obeyed again but gets the first one's answer.
         uid: the user at the other end of the socket, vouched for by the kernel.
     """
@@ -28,14 +33,17 @@ class Command(BaseModel):
 
     command: Name
     node: str | None = Field(None, max_length=200)
+    text: str | None = Field(None, max_length=4000)
+    code: str | None = Field(None, max_length=1 << 16)
+    weights: dict[str, float] = Field(default_factory=dict, max_length=16)
     by: str = Field("user", max_length=64)
     id: str | None = Field(None, max_length=64)
     uid: int | None = None
 
     @property
     def who(self) -> dict[str, Any]:
-        """What a record of it says of its sender."""
-        return {"by": self.by, "user": _user_name(self.uid)}
+        """What a record of it says of its sender and sending."""
+        return {"by": self.by, "user": _user_name(self.uid), "id": self.id}
 
 
 def read_command(command: str, fields: dict[str, Any]) -> Command:
@@ -54,6 +62,10 @@ def read_command(command: str, fields: dict[str, Any]) -> Command:
         raise PoiseError(f"{command}: {where}: {first['msg']}", Exit.USAGE) from None
     if command in NODE_ONLY and not made.node:
         raise PoiseError(f"{command} needs a node", Exit.USAGE)
+    if command == "direct" and made.text is None:
+        raise PoiseError("direct needs a text", Exit.USAGE)
+    if command == "inject" and (made.text is None) == (made.code is None):
+        raise PoiseError("inject needs an algorithm file or an idea in words", Exit.USAGE)
     return made
 
 

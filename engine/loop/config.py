@@ -16,7 +16,6 @@ from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
-from engine.loop.book import Book
 from engine.loop.confinement import floor_of
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
@@ -24,10 +23,8 @@ from engine.profiles.schema import load_profile
 from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
 from engine.sandbox.probe import available, hints
 from engine.search.answers import BadAnswer, read_algorithm
+from engine.search.models import COMPOSER, parse_models
 from engine.tasks import load_taskset
-
-COMPOSER = "poise/composer"
-"""The keyless proposer."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,12 @@ class RunConfig:
         lag: see `engine.loop.settled`.
         candidates: nodes besides the root.
         workers: trainings side by side.
+        llm: who proposes, see `engine.search.models`.
         root: an algorithm file that stands in the place of GRPO, or "".
         hours, usd, gpu_hours: budgets; 0 means none.
         sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
+        notes: folder of the user's own notes, or "".
+        controls: candidates of the control arm, besides `candidates`.
     """
 
     id: str
@@ -58,6 +58,8 @@ class RunConfig:
     profile: dict[str, Any]
     gpu_hours: float = 0.0
     sandbox_floor: str = DEFAULT_FLOOR
+    notes: str = ""
+    controls: int = 0
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -77,14 +79,16 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
         workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
         lag=search["lag"],
-        llm=request.get("llm") or COMPOSER,
+        llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",
         root=_root_file(request.get("root")),
         hours=float(request.get("hours") or 0.0),
         usd=float(request.get("usd") or 0.0),
         profile=profile,
-        gpu_hours=_gpu_hours(request.get("gpu_hours")),
         sandbox_floor=floor_of(request),
+        gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
+        notes=_notes(request.get("notes")),
+        controls=int(request.get("controls") or 0),
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -133,16 +137,18 @@ def job_limits(profile: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def extend(book: Book, config: RunConfig, candidates: int) -> None:
-    """Let a run go on to `candidates` nodes besides the root, however many hours it has taken; money stays limited.
+def gpu_hours_limit(hours: float | None) -> float:
+    """A budget of GPU hours; 0 is none.
 
     Raises:
-        PoiseError: it has that many already.
+        PoiseError: wrong usage (2): there is no GPU whose hours could be counted.
     """
-    have = len(book.candidates) - 1
-    if candidates <= have:
-        raise PoiseError(f"run {config.id} has {have} candidates: give --candidates more than that", Exit.USAGE)
-    book.set_run(budget={**book.run["budget"], "candidates": candidates, "hours": None, "gpu_hours": None})
+    if hours and not gpu_names():
+        raise PoiseError(
+            f"--gpu-hours {hours:g}: this machine has no NVIDIA GPU, so none would ever be counted; use --hours",
+            Exit.USAGE,
+        )
+    return float(hours or 0.0)
 
 
 def _fresh_id(profile: str, now: float) -> str:
@@ -156,13 +162,12 @@ def _positive(name: str, value: Any, default: int) -> int:
     return number
 
 
-def _gpu_hours(hours: float | None) -> float:
-    if hours and not gpu_names():
-        raise PoiseError(
-            f"--gpu-hours {hours:g}: this machine has no NVIDIA GPU, so none would ever be counted; use --hours",
-            Exit.USAGE,
-        )
-    return float(hours or 0.0)
+def _notes(path: str | None) -> str:
+    if not path:
+        return ""
+    if not Path(path).is_dir():
+        raise PoiseError(f"--notes {path}: no such folder", Exit.USAGE)
+    return str(Path(path).resolve())
 
 
 def _root_file(path: str | None) -> str:

@@ -1,11 +1,16 @@
-"""Decision k: select a parent, build the context, propose, verify, record; and afterwards reflect."""
+"""Decision k: select a parent, build the context, propose, verify, record; and afterwards reflect.
+
+Decisions go in rounds: the proposals of a round are made side by side (`propose`) and recorded in order (`record`).
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from engine.algorithms.render import render
@@ -13,24 +18,46 @@ from engine.archive.files import write_atomic, write_json
 from engine.archive.folder import RunFolder
 from engine.archive.store import Document
 from engine.errors import PoiseError
-from engine.loop.book import Book, candidate_id, root_id, slot_of
+from engine.loop.book import Book, candidate_id, control_id, is_control, root_id, slot_of
 from engine.loop.config import RunConfig, job_limits
+from engine.loop.documents import candidate_document
 from engine.loop.report import read_report
-from engine.loop.seeds import decision_seed
-from engine.loop.settled import visible
+from engine.loop.seeds import control_seed, decision_seed, train_seed
+from engine.loop.smoke import smoke
+from engine.loop.view import View
 from engine.process.executor import Executor
 from engine.scoring.plausible import Known, flags
 from engine.search.analyst import Case, write_reflection
 from engine.search.answers import Answer, read_algorithm
+from engine.search.bandit import Trial, choose
 from engine.search.context import Request
-from engine.search.curves import Curves, read_points, summarize
-from engine.search.evidence import Evidence, from_document, seen
+from engine.search.evidence import Evidence
+from engine.search.ideas import open_ideas
+from engine.search.knowledge import knowledge
 from engine.search.llm import Ledger
-from engine.search.proposer import Proposal, ProposalFailed, propose
-from engine.search.select import Selection, Weights, select_parent
+from engine.search.models import COMPOSER, parse_models
+from engine.search.notes import read_notes
+from engine.search.potential import Potential, Settings
+from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
+from engine.search.record import opened
+from engine.search.sections import room
+from engine.search.select import Selection, Weights, round_of, select_round
 from engine.search.twins import find_twin
 
+MOST_OF_THE_USER = 4
+"""Ideas in words that a proposal is told, the newest."""
 ROOT_HYPOTHESIS = "The root every other candidate is compared with."
+
+
+@dataclass(frozen=True)
+class Made:
+    """A proposal that waits to be recorded."""
+
+    node: str
+    selection: Selection | None
+    """None for the control arm, whose parent is the root."""
+    proposal: Proposal | ProposalFailed | None
+    """None for what a user injected."""
 
 
 class Decider:
@@ -40,7 +67,7 @@ class Decider:
         folder: the run's folder.
         config: the run's configuration.
         book: what is known.
-        executor: runs verifications.
+        executor: runs verifications and smoke trainings.
     """
 
     def __init__(self, folder: RunFolder, config: RunConfig, book: Book, executor: Executor) -> None:
@@ -48,14 +75,26 @@ class Decider:
         self.config = config
         self.book = book
         self.executor = executor
-        self._verified: dict[str, dict[str, Any]] = {}
-        """What `find_twin` needs of earlier candidates' verifications."""
+        self.view = View(folder, book, config.lag, config.profile["train"]["updates"])
+        self.models, recording = opened(parse_models(config.llm))
+        self._dead: set[str] = set()
+        """Models that no later call will get an answer from."""
+        search = config.profile["search"]
+        self.parents: int = search["parents"]
+        """Decisions of a round."""
+        self._population: int = search["population"]
+        self._potential = Potential(Settings(**search["potential"]))
+        self._selected: tuple[tuple[object, ...], tuple[Selection, ...]] = ((), ())
+        self._selecting = asyncio.Lock()
         self.ledger = Ledger(
             folder.llm,
-            limit_usd=config.usd or None,
+            limit_usd=book.run["budget"].get("usd"),
             spent_usd=float(book.run["spent"]["llm_usd"]),
             on_call=self._on_call,
+            recording=recording,
         )
+
+    # -- the root
 
     def create_root(self) -> None:
         """Record the root: GRPO, or the file the user gave."""
@@ -64,70 +103,169 @@ class Decider:
             name, mechanisms = read_algorithm(code)
         else:
             code, name, mechanisms = render("GRPO", ROOT_HYPOTHESIS, ()), "GRPO", ()
-        made_by = {"proposer": "root", "model": None}
         self._write_files(root_id(), code, {"name": name, "hypothesis": ROOT_HYPOTHESIS})
-        listed = [m.document() for m in mechanisms]
-        self.book.create_candidate(
-            self._document(root_id(), name, None, code, ROOT_HYPOTHESIS, listed, "verifying", made_by)
-        )
+        proposal = {"hypothesis": ROOT_HYPOTHESIS, "mechanisms": [m.document() for m in mechanisms]}
+        made_by = {"proposer": "root", "model": None}
+        document = self._document(root_id(), name, code, proposal, made_by)
+        self.book.create_candidate(document | {"status": "verifying"})
 
     async def verify_root(self) -> None:
         """The root passes the same verification as everybody; without it there is no run."""
         root = self.book.candidates[root_id()]
         code = self.folder.candidate(root_id()).algorithm.read_text(encoding="utf-8")
         report = await self._verify(root_id(), code, root["name"], ROOT_HYPOTHESIS)
-        self.book.update(root_id(), verification=report)
+        self.book.update(root_id(), verification=_read_by_people(report))
         self.book.set_status(root_id(), "queued" if report["passed"] else "infeasible", report["cause"])
 
-    async def decide(self, k: int) -> str:
-        """Make decision k and record its candidate.
+    # -- what a user injects
+
+    def create_injected(self, node: str, code: str) -> None:
+        """Record a user's algorithm, to be verified."""
+        name, mechanisms = read_algorithm(code)
+        proposal = {"hypothesis": "Injected by the user.", "mechanisms": [m.document() for m in mechanisms]}
+        self._write_files(node, code, {"name": name, **proposal})
+        made_by = {"proposer": "user", "model": None}
+        document = self._document(node, name, code, proposal, made_by, Made(node, None, None))
+        self.book.create_candidate(document | {"status": "verifying"})
+
+    async def verify_injected(self, node: str) -> None:
+        """It passes the same verification, and the same smoke training, as everybody."""
+        document = self.book.candidates[node]
+        code = self.folder.candidate(node).algorithm.read_text(encoding="utf-8")
+        report = await self._verify(node, code, document["name"], document["proposal"]["hypothesis"])
+        cause = report["cause"] or await self._smoke(node, code)
+        self.book.update(node, verification=_read_by_people(report))
+        self.book.set_status(node, "infeasible" if cause else "queued", cause)
+
+    # -- proposing
+
+    async def propose(self, k: int) -> Made:
+        """Make the proposal of decision k. It sees what the first decision of its round sees.
+
+        Raises:
+            PoiseError: refused (4), the budget allows no proposal; else the model cannot be asked at all.
+        """
+        node, (_, first) = candidate_id(k), round_of(k, self.parents)
+        evidence = self.view.evidence(first)
+        selection = await self._select(k)
+        self.book.tell("decision", node, {"id": node, "parent": selection.parent, **selection.document()})
+        model = self._model(k, evidence)
+        documents = self.view.documents(first)
+        made = await self._propose(
+            node,
+            Request(
+                **self._asked(selection.parent),
+                candidates=evidence,
+                ideas=[
+                    *(self.book.run.get("ideas") or [])[-MOST_OF_THE_USER:],
+                    *open_ideas(documents, selection.parent),
+                ],
+            ),
+            model,
+            decision_seed(self.config.seed, k),
+            [r["signature"] for r in self.view.signatures(candidate_id(first)).values() if r.get("signature")],
+        )
+        return Made(node, selection, made)
+
+    async def propose_control(self, index: int) -> Made:
+        """Make a proposal of the control arm: from the root, without the archive.
+
+        Raises:
+            PoiseError: as `propose`.
+        """
+        node, seed = control_id(index), control_seed(self.config.seed, index)
+        request = Request(**self._asked(root_id()), candidates=self.view.root_alone(root_id()))
+        arms = self.models.arms
+        return Made(node, None, await self._propose(node, request, arms[index % len(arms)], seed, ()))
+
+    def record(self, made: Made) -> str:
+        """Write a proposal into the book, in the order of the slots.
 
         Returns:
             the candidate's id; its status says whether it may train.
 
         Raises:
-            PoiseError: refused (4), the budget allows no proposal; else the model cannot be asked at all.
+            PoiseError: the model cannot be asked at all; nothing is recorded.
         """
-        node = candidate_id(k)
-        evidence = self._evidence(k)
-        selection = select_parent(
-            evidence,
-            seed=decision_seed(self.config.seed, k),
-            k=k,
-            weights=Weights(**self.config.profile["search"]["weights"]),
-        )
-        parent = selection.parent
-        self.book.tell("decision", node, {"id": node, "parent": parent, **selection.document()})
-        request = Request(
-            parent=parent,
-            candidates=evidence,
-            parent_code=self.folder.candidate(parent).algorithm.read_text(encoding="utf-8"),
-            directive=self.config.directive or None,
-            setting=setting_of(self.config.profile),
-        )
-        report: dict[str, Any] = {}
+        if isinstance(made.proposal, Proposal):
+            self._record_proposal(made, made.proposal)
+        elif isinstance(made.proposal, ProposalFailed):
+            if made.proposal.fatal:
+                self._dead.add(made.proposal.provenance["model"])
+                if self._dead.issuperset(self.models.arms):
+                    raise PoiseError(made.proposal.cause)
+            self._record_failure(made, made.proposal)
+        return made.node
 
-        async def check(answer: Answer) -> str | None:
-            report.clear()
-            report.update(await self._verify(node, answer.code, answer.name, answer.hypothesis))
-            cause: str | None = report["cause"]
+    async def _propose(
+        self, node: str, request: Request, model: str, seed: int, signatures: Any
+    ) -> Proposal | ProposalFailed:
+        async def check(answer: Answer) -> Verdict:
+            report = await self._verify(node, answer.code, answer.name, answer.hypothesis)
             # What acts on none of this profile's batches would cost a training and teach nothing.
-            return cause or next((w for w in report.get("warnings", ()) if "is inert" in w), None)
+            cause = report["cause"] or next((w for w in report.get("warnings", ()) if "is inert" in w), None)
+            return Verdict(cause or await self._smoke(node, answer.code), report)
 
-        made = await propose(
+        return await propose(
             request,
-            model=self.config.llm,
-            seed=decision_seed(self.config.seed, k),
+            models=(model,),
+            seed=seed,
             ledger=self.ledger,
+            node=node,
+            population=self._population,
             check=check,
+            signatures=signatures,
+            read=model != COMPOSER,
         )
-        if isinstance(made, ProposalFailed) and made.fatal:
-            raise PoiseError(made.cause)
-        if isinstance(made, ProposalFailed):
-            self._record_failure(node, selection, made, report)
-        else:
-            self._record_proposal(node, selection, made, report)
-        return node
+
+    def _asked(self, parent: str) -> dict[str, Any]:
+        """What every proposal is told, whatever it may see of the archive."""
+        return {
+            "parent": parent,
+            "parent_code": self.folder.candidate(parent).algorithm.read_text(encoding="utf-8"),
+            "directive": self.book.run["directive"],
+            "setting": setting_of(self.config.profile),
+            "notes": read_notes(Path(self.config.notes) if self.config.notes else None, room("notes")),
+        }
+
+    async def _select(self, k: int) -> Selection:
+        """The parent of decision k, one of its round's."""
+        number, first = round_of(k, self.parents)
+        weights = {**self.config.profile["search"]["weights"], **(self.book.run.get("weights") or {})}
+        async with self._selecting:  # the decisions of a round ask at once, and the answer is the same
+            evidence = self.view.evidence(first)
+            key = (number, *weights.values(), tuple(c.id for c in evidence if c.pinned))
+            if self._selected[0] != key:
+                beliefs = await asyncio.to_thread(self._potential.beliefs, evidence)
+                chosen = select_round(
+                    evidence,
+                    seed=self.config.seed,
+                    round=number,
+                    parents=self.parents,
+                    weights=Weights(**weights),
+                    potential=beliefs,
+                )
+                self._selected = (key, chosen)
+            return self._selected[1][k - first]
+
+    def _model(self, k: int, evidence: list[Evidence]) -> str:
+        """Who proposes: the bandit's choice where there are several."""
+        arms = self.models.arms
+        if len(arms) < 2:
+            return arms[0]
+        number, first = round_of(k, self.parents)
+        overall = {c.id: c.overall for c in evidence}
+        trials = []
+        for c in evidence[1:]:
+            document, before = self.book.candidates[c.id], overall.get(c.parent or "")
+            gain = c.overall - before if c.overall is not None and before is not None else 0.0
+            settled = c.status != "queued"
+            usd = float(document["cost"]["llm_usd"]) if settled else 0.0
+            trials.append(Trial(str(document["provenance"]["model"]), settled, c.overall is not None, gain, usd))
+        chosen = choose(arms, trials, seed=self.config.seed, round=number, parents=self.parents)
+        return chosen[k - first].arm
+
+    # -- reflecting
 
     async def reflect(self, candidate: str, status: str | None = None, cause: str | None = None) -> None:
         """Write the reflection of a candidate whose slot is about to settle with this status."""
@@ -136,22 +274,28 @@ class Decider:
             document |= {"status": status, "cause": cause}
         parent = document["parent"]
         case = Case(
-            candidate=self._decision_view(document),
-            parent=self._decision_view(self.book.candidates[parent]) if parent else None,
-            curves=self._curves(candidate),
-            parent_curves=self._curves(parent) if parent else None,
+            candidate=self.view.decision_view(document),
+            parent=self.view.decision_view(self.book.candidates[parent]) if parent else None,
+            curves=self.view.curves(candidate),
+            parent_curves=self.view.curves(parent) if parent else None,
         )
-        reflection = await write_reflection(
-            case,
-            model=self.config.llm,
-            seed=decision_seed(self.config.seed, slot_of(candidate)),
-            ledger=self.ledger,
-        )
+        by = document["provenance"]["model"]
+        model = by if by and by != "poise/composer" else self.models.arms[0]
+        reflection = await write_reflection(case, model=model, seed=self._seed(candidate), ledger=self.ledger)
         path = self.folder.candidate(candidate).reflection
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, reflection.text.encode())
         cost = {**self.book.candidates[candidate]["cost"], "llm_usd": self._llm_usd(candidate)}
-        self.book.update(candidate, reflection=reflection.text, cost=cost)
+        findings = [finding.document() for finding in reflection.findings]
+        self.book.update(candidate, reflection=reflection.text, findings=findings, cost=cost)
+        self.write_knowledge()
+
+    def write_knowledge(self) -> None:
+        """Write the run's knowledge page: what all settled candidates of the search have shown."""
+        scored = [t["overall"] for t in self.book.trials_of(root_id()) if t["status"] == "scored"]
+        noise = stdev(scored) if len(scored) > 1 else None
+        page = knowledge(self.view.settled(), noise)
+        write_atomic(self.folder.knowledge, page.markdown().encode())
 
     def derive(self, candidate: str) -> None:
         """Take a candidate's figures from its trials: Overall is the mean over its scored trainings."""
@@ -174,9 +318,9 @@ class Decider:
         It depends on the settled results that the candidate's decision saw, and on the trial's own files alone.
         """
         node = trial["candidate"]
-        if trial["purpose"] != "search" or node == root_id():
+        if not node.startswith("c") or trial["purpose"] != "search" or node == root_id():
             return []
-        evidence = self._evidence(slot_of(node))
+        evidence = self.view.evidence(round_of(slot_of(node), self.parents)[1])
         results = {e.id: e.overall for e in evidence if e.scored and e.overall is not None}
         adapters = {}
         for other in reversed(results):  # of equal ones the first is named
@@ -187,28 +331,7 @@ class Decider:
             parent=results.get(self.book.candidates[node]["parent"]),
             adapters=adapters,
         )
-        return flags(score, self._curves(node), trial.get("adapter_sha256"), known)
-
-    # -- what a decision may see
-
-    def _evidence(self, k: int) -> list[Evidence]:
-        documents = [self._deciding(self.book.candidates[candidate_id(slot)]) for slot in range(k)]
-        return seen(documents, visible(k, self.config.lag))
-
-    def _decision_view(self, document: Document) -> Evidence:
-        return from_document(self._deciding(document))
-
-    def _deciding(self, document: Document) -> Document:
-        """A candidate with the figures of its search trial alone: further seeds arrive at any time, decisions must not
-        depend on it.
-        """
-        own = self.book.trials_of(document["id"], "search")
-        figures = own[0] if own else {"overall": None, "benchmarks": {}}
-        return {**document, "overall": figures["overall"], "benchmarks": figures["benchmarks"]}
-
-    def _curves(self, candidate: str) -> Curves | None:
-        own = self.book.trials_of(candidate, "search")
-        return summarize(read_points(self.folder.trial(own[0]["id"]).metrics)) if own else None
+        return flags(score, self.view.curves(node), trial.get("adapter_sha256"), known)
 
     # -- recording
 
@@ -230,84 +353,73 @@ class Decider:
         report.setdefault("cause", result["cause"])
         report["seconds"] = result["wall_seconds"]
         write_json(place.verification, report)
-        # The archive keeps what people read; the signature stays with the candidate's files.
-        return {key: value for key, value in report.items() if key != "signature"}
+        return report
 
-    def _record_proposal(self, node: str, selection: Selection, made: Proposal, report: dict[str, Any]) -> None:
-        self._write_files(node, made.code, {"name": made.name, **made.document(), "attempts": made.attempts})
-        mechanisms = [m.document() for m in made.mechanisms]
-        twin = find_twin(node, self._reports(node))
-        document = self._document(
-            node, made.name, selection, made.code, made.hypothesis, mechanisms, "queued", made.provenance
+    async def _smoke(self, node: str, code: str) -> str | None:
+        place = self.folder.candidate(node)
+        return await smoke(
+            self.executor,
+            node=node,
+            code=code,
+            algorithm=place.algorithm,
+            folder=place.path / "smoke",
+            profile=self.config.profile,
+            seed=train_seed(self.config.seed, "search", 0),
         )
-        document["verification"] = report | ({"twin": twin.document()} if twin else {})
+
+    def _record_proposal(self, made: Made, proposal: Proposal) -> None:
+        node = made.node
+        told = {"name": proposal.name, **proposal.document(), "attempts": proposal.attempts}
+        self._write_files(node, proposal.code, told)
+        # Other proposals of the population may have been verified after this one.
+        write_json(self.folder.candidate(node).verification, dict(proposal.report))
+        twin = None
+        if made.selection is not None:  # a control's proposal is independent of all others
+            mine = self.view.report(node)
+            twin = find_twin(node, {**self.view.signatures(node), node: mine}) if mine.get("passed") else None
+        document = self._document(node, proposal.name, proposal.code, proposal.document(), proposal.provenance, made)
+        document["ideas"] = [idea.document() for idea in proposal.ideas]
+        document["verification"] = _read_by_people(proposal.report) | ({"twin": twin.document()} if twin else {})
         document["cost"]["llm_usd"] = self._llm_usd(node)
         if twin is not None and twin.duplicate:
             document |= {"status": "duplicate", "cause": twin.sentence, "finished": time.time()}
         self.book.create_candidate(document)
 
-    def _record_failure(self, node: str, selection: Selection, made: ProposalFailed, report: dict[str, Any]) -> None:
-        path = self.folder.candidate(node).algorithm
-        code = path.read_text(encoding="utf-8") if path.exists() else ""
-        document = self._document(node, f"proposal {node}", selection, code, "", [], "failed", made.provenance)
-        unfit = bool(report) and (not report["passed"] or "is inert" in made.cause)
+    def _record_failure(self, made: Made, failed: ProposalFailed) -> None:
+        node = made.node
+        proposal = {"screening": list(failed.screening)}
+        document = self._document(node, f"proposal {node}", failed.code, proposal, failed.provenance, made)
+        if failed.code:
+            self._write_files(node, failed.code, {"name": document["name"], "hypothesis": ""})
+            write_json(self.folder.candidate(node).verification, dict(failed.report))
+        unfit = bool(failed.report) and (not failed.report["passed"] or "is inert" in failed.cause)
         document |= {"status": "infeasible" if unfit else "failed", "finished": time.time()}
-        document |= {"cause": made.cause, "verification": report or None}
+        document |= {"cause": failed.cause, "verification": _read_by_people(failed.report) or None}
         document["cost"]["llm_usd"] = self._llm_usd(node)
         self.book.create_candidate(document)
-
-    def _reports(self, node: str) -> dict[str, dict[str, Any]]:
-        """What verification said of a candidate and of every earlier one that passed, by id, in order."""
-        earlier = [other for other in sorted(self.book.candidates, key=slot_of) if slot_of(other) < slot_of(node)]
-        for other in earlier:  # an earlier one's verification does not change any more: read once
-            if other not in self._verified:
-                self._verified[other] = self._report(other)
-        reports = {**{other: self._verified[other] for other in earlier}, node: self._report(node)}
-        return {key: report for key, report in reports.items() if report.get("passed")}
-
-    def _report(self, node: str) -> dict[str, Any]:
-        path = self.folder.candidate(node).verification
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {key: report.get(key) for key in ("passed", "fingerprint", "profile_fingerprint", "signature")}
 
     def _document(
         self,
         node: str,
         name: str,
-        selection: Selection | None,
         code: str,
-        hypothesis: str,
-        mechanisms: list[dict[str, Any]],
-        status: str,
+        proposal: dict[str, Any],
         provenance: dict[str, Any],
+        made: Made | None = None,
     ) -> Document:
-        parent = selection.parent if selection else None
-        return {
-            "id": node,
-            "name": name,
-            "parent": parent,
-            "depth": self.book.candidates[parent]["depth"] + 1 if parent else 0,
-            "status": status,
-            "cause": None,
-            "proposal": {"hypothesis": hypothesis, "mechanisms": mechanisms},
-            "code_sha256": hashlib.sha256(code.encode()).hexdigest(),
-            "verification": None,
-            "overall": None,
-            "benchmarks": {},
-            "fidelity": 0.0,
-            "seeds": [],
-            "reflection": None,
-            "attribution": None,
-            "confirmed": None,
-            "cost": {"train_seconds": 0.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
-            "provenance": provenance,
-            "sandbox": self.book.run["sandbox"],
-            "created": time.time(),
-            "finished": None,
-            "flags": [],
-            "pinned": False,
-            "decision": selection.document() if selection else None,
-        }
+        selection = made.selection if made else None
+        parent = (selection.parent if selection else root_id()) if made else None
+        return candidate_document(
+            node,
+            name,
+            code,
+            proposal,
+            provenance,
+            parent=self.book.candidates[parent] if parent else None,
+            decision=selection.document() if selection else None,
+            arm="control" if is_control(node) else "search",
+            sandbox=self.book.run["sandbox"],
+        )
 
     def _write_files(self, node: str, code: str, proposal: dict[str, Any]) -> None:
         place = self.folder.candidate(node)
@@ -320,9 +432,19 @@ class Decider:
         if call["usd"]:
             self.book.spend(llm_usd=spent_usd)
 
+    def _seed(self, node: str) -> int:
+        """Of the decision that made a candidate."""
+        derive = control_seed if is_control(node) else decision_seed
+        return derive(self.config.seed, slot_of(node))
+
     def _llm_usd(self, node: str) -> float:
         """What a candidate's calls have cost, by the ledger: failed ones and those of engines that died included."""
-        return self.ledger.spent_on(decision_seed(self.config.seed, slot_of(node)))
+        return self.ledger.spent_on(self._seed(node))
+
+
+def _read_by_people(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the archive keeps of a verification; the signature stays with the candidate's files."""
+    return {key: value for key, value in report.items() if key != "signature"}
 
 
 def setting_of(profile: dict[str, Any]) -> str:

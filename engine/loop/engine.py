@@ -1,7 +1,7 @@
 """The engine: decisions in order, trainings side by side, everything recorded, everything steerable.
 
-Three kinds of tasks share one event loop: the *decider* makes decision k as soon as the settled-prefix rule allows it;
-*workers* take queued trials; *closers* reflect on what ended and settle its slot. `changed` wakes whoever waits.
+Three kinds of tasks share one event loop: one makes decision k as soon as the settled-prefix rule allows it, others
+reflect on what ended and settle its slot (`decisions`); *workers* take queued trials. `changed` wakes whoever waits.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Any, TypeVar
 
 from engine.archive.folder import RunFolder
 from engine.archive.store import ReadOnlyArchive
-from engine.errors import Exit, PoiseError
-from engine.loop.book import HELD, SETTLED, Book, candidate_id, root_id, slot_of
+from engine.errors import PoiseError
+from engine.loop.book import SETTLED, Book, decided, is_control, purpose_of
 from engine.loop.budget import SLICE_SECONDS, Stopwatch, charge_lost, gpu_seconds, gpus_a_trial, used_up, write_down
 from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
+from engine.loop.decisions import decide_all
 from engine.loop.guard import DISK, TICK_SECONDS, Guard
+from engine.loop.restore import restore
 from engine.loop.runner import TrialRunner
 from engine.loop.seeds import train_seed
-from engine.loop.settled import ready
-from engine.loop.supervise import RESERVE_MB, RETRIES, PatientExecutor, Verdict, begin, no_space, verdict
-from engine.process.executor import Executor, Result
+from engine.loop.supervise import RESERVE_MB, RETRIES, PatientExecutor, no_space
+from engine.loop.workers import work
+from engine.process.executor import Executor
 
 T = TypeVar("T")
 
@@ -56,8 +58,8 @@ class Engine:
         self.book = book
         self.protocol = protocol
         self.runner = TrialRunner(folder, config, book, executor)
-        self._retries = int(limits.get("retries", RETRIES))
-        self.decider = Decider(folder, config, book, PatientExecutor(executor, self._retries))
+        self.retries = int(limits.get("retries", RETRIES))
+        self.decider = Decider(folder, config, book, PatientExecutor(executor, self.retries))
         self.guard = Guard(self, folder.path, limits.get("disk_reserve_mb", RESERVE_MB), beat)
         self.queue: list[str] = []
         """Trials waiting for a worker."""
@@ -70,7 +72,8 @@ class Engine:
         """Candidates the user has paused."""
         self.stopping: str | None = None
         """Why the engine is going down, once it is."""
-        self._closing: set[str] = set()
+        self.closing: set[str] = set()
+        """Candidates that are reflected upon."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._began = time.monotonic()
         self._spent_before = float(book.run["spent"]["wall_seconds"])
@@ -79,13 +82,13 @@ class Engine:
 
     async def run(self) -> None:
         """Work until the budget is used or `stop` is called; trainings that still run are then checkpointed."""
-        self._spawn(self.guard.watch())
-        self._spawn(self._watch_budget())
-        await self._restore()
+        self.spawn(self.guard.watch())
+        self.spawn(self._watch_budget())
+        await restore(self)
         if self.stopping is None:
-            self._spawn(self._decide())
+            self.spawn(decide_all(self))
             for worker in range(self.config.workers):
-                self._spawn(self._work(worker))
+                self.spawn(work(self, worker))
         async with self.changed:
             await self.changed.wait_for(lambda: self.stopping is not None or self._finished())
         await self._wind_down()
@@ -131,13 +134,16 @@ class Engine:
     def _finished(self) -> bool:
         wanted = range(self.book.run["budget"]["candidates"] + 1)
         settled = self.book.settled_slots()
-        idle = not (self.queue or self.active or self._closing or self.held or self.book.waiting)
-        return idle and all(k in settled for k in wanted)
+        idle = not (self.queue or self.active or self.closing or self.held or self.book.waiting)
+        others = (c for c in self.book.candidates.values() if not c["id"].startswith("c"))
+        controls = sum(map(is_control, self.book.candidates))
+        done = controls >= self.config.controls and all(c["status"] in SETTLED for c in others)
+        return idle and done and all(k in settled for k in wanted)
 
     async def _wind_down(self) -> None:
         failure = next((t.exception() for t in self._tasks if t.done() and not t.cancelled() and t.exception()), None)
         async with self.changed:
-            await self.changed.wait_for(lambda: not self.active and not self._closing)
+            await self.changed.wait_for(lambda: not self.active and not self.closing)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -145,7 +151,9 @@ class Engine:
             raise self.book.broken
         self.book.spend(wall_seconds=self._wall())
         if self.stopping is None or self.stopping.startswith("budget"):
-            self.book.set_run_status("finished", self.stopping or f"{len(self.book.candidates) - 1} candidates done")
+            self.book.set_run_status(
+                "finished", self.stopping or f"{len(decided(self.book.candidates)) - 1} candidates done"
+            )
         else:
             self.book.set_run_status("stopped", self.stopping)
         if not self.book.flush():
@@ -155,8 +163,9 @@ class Engine:
         if failure is not None:
             raise failure
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let a task run beside the others; an error in it stops the engine."""
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -170,68 +179,9 @@ class Engine:
         self._tasks.add(task)
         asyncio.get_running_loop().create_task(self.stop(f"engine error: {error}"))
 
-    async def _restore(self) -> None:
-        """Begin with the root, or take up what a stop or a crash left behind."""
-        self.book.set_run_status("running", "engine started")
-        if not self.book.candidates:
-            self.decider.create_root()
-        if self.book.candidates[root_id()]["status"] == "verifying":
-            await self._with_space(self.decider.verify_root)
-        if self.book.candidates[root_id()]["status"] == "infeasible":
-            await self.stop(f"the root cannot train: {self.book.candidates[root_id()]['cause']}")
-            return
-        wanted = [("search", 0), *(("baseline", i) for i in range(1, self.config.profile["search"]["baseline_seeds"]))]
-        for purpose, i in wanted:
-            if f"{root_id()}-{purpose}-{i}" not in self.book.trials:
-                self._new_trial(root_id(), purpose, i)
-        for trial in self.book.trials.values():
-            candidate = self.book.candidates[trial["candidate"]]
-            unfinished = trial["status"] in ("queued", "training", "scoring", "paused")
-            if unfinished and candidate["status"] != "pruned" and candidate["id"] not in self.held:
-                self.enqueue(trial["id"])
-        for candidate in list(self.book.candidates.values()):
-            node, own = candidate["id"], self.book.trials_of(candidate["id"], "search")
-            if candidate["seeds"] != [t["seed"] for t in self.book.trials_of(node) if t["status"] == "scored"]:
-                self.decider.derive(node)
-            if candidate["status"] in SETTLED:
-                if not candidate["reflection"]:
-                    self._closing.add(node)
-                    self._spawn(self._reflect(node))
-            elif not own:
-                self.enqueue(self._new_trial(node, "search", 0))
-            elif own[0]["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more
-                self._close(node, True, own[0].get("settles") or own[0]["status"], own[0]["cause"])
+    # -- for the rooms of its tasks
 
-    # -- deciding
-
-    async def _decide(self) -> None:
-        for k in range(1, self.book.run["budget"]["candidates"] + 1):
-            if candidate_id(k) in self.book.candidates:
-                continue
-            async with self.changed:
-                await self.changed.wait_for(
-                    lambda k=k: (
-                        not self.paused  # type: ignore[misc]
-                        and self.stopping is None
-                        and ready(k, self.config.lag, self.book.settled_slots())
-                    )
-                )
-            try:
-                await self._admit(await self._with_space(lambda k=k: self.decider.decide(k)))  # type: ignore[misc]
-            except PoiseError as e:
-                # Refused: the budget is used. Else nothing can be proposed any more: the user must act, then resume.
-                await self.stop(f"budget: {e}" if e.code is Exit.REFUSED else str(e))
-                return
-
-    async def _admit(self, candidate: str) -> None:
-        """Queue a verified candidate for its training, or close a failed one."""
-        if self.book.candidates[candidate]["status"] == "queued":
-            self.enqueue(self._new_trial(candidate, "search", 0))
-        elif self.book.candidates[candidate]["status"] in SETTLED:
-            await self._with_space(lambda: self.decider.reflect(candidate))
-        await self.notify()
-
-    async def _with_space(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def with_space(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do something that writes files; while there is no space for them the run is paused, then it is done anew.
 
         Raises:
@@ -255,18 +205,25 @@ class Engine:
         document = self.book.trials[trial]
         if document["status"] != "queued":
             self.book.update_trial(trial, status="queued")
-        if document["purpose"] == "search" and self.book.candidates[document["candidate"]]["status"] != "queued":
+        own = document["purpose"] == purpose_of(document["candidate"])
+        if own and self.book.candidates[document["candidate"]]["status"] != "queued":
             self.book.set_status(document["candidate"], "queued")
         self.queue.append(trial)
 
-    def _new_trial(self, candidate: str, purpose: str, index: int) -> str:
+    def new_trial(self, candidate: str, purpose: str, index: int) -> str:
+        """Record a training that is to come.
+
+        Returns:
+            its id.
+        """
         trial = f"{candidate}-{purpose}-{index}"
+        same = "search" if purpose == "control" else purpose  # the control arm meets the prompts that the search meets
         self.book.create_trial(
             {
                 "id": trial,
                 "candidate": candidate,
                 "purpose": purpose,
-                "seed": train_seed(self.config.seed, purpose, index),
+                "seed": train_seed(self.config.seed, same, index),
                 "off": [],
                 "rung": 1.0,
                 "split": "development",
@@ -281,130 +238,6 @@ class Engine:
             steps=self.config.profile["train"]["updates"],
         )
         return trial
-
-    # -- training
-
-    async def _work(self, worker: int) -> None:
-        while True:
-            async with self.changed:
-                await self.changed.wait_for(lambda: bool(self.queue) and not self.paused and self.stopping is None)
-                trial = min(self.queue, key=self._urgency)
-                self.queue.remove(trial)
-                self.active[trial] = "training"
-            try:
-                await self._run_trial(trial, worker)
-            finally:
-                self.active.pop(trial, None)
-                await self.notify()
-
-    def _urgency(self, trial: str) -> float:
-        """Trials in the order of their slots; the root's further seeds are mixed in, one after every two slots."""
-        document = self.book.trials[trial]
-        index = int(trial.rsplit("-", 1)[1])
-        return slot_of(document["candidate"]) if document["purpose"] == "search" else 2 * index + 0.5
-
-    async def _run_trial(self, trial: str, worker: int) -> None:
-        document = self.book.trials[trial]
-        candidate, main = document["candidate"], document["purpose"] == "search"
-        while True:
-            trained = bool(document["trained"])
-            result, judged = await self._attempt(trial, worker, main)
-            if self._pruned(candidate):
-                self.book.update_trial(trial, status="stopped")
-                self.decider.derive(candidate)
-                return
-            if judged.act == "aside":
-                if result.get("reason") == "disk":
-                    await self.pause(DISK, f"no space left on the disk for {trial}: free some, the run then goes on")
-                self._put_aside(trial, main, judged.fields)
-                return
-            if judged.act == "again":
-                again = f"{trial} is started again: {result['cause']}"
-                self.book.log(again, level="warning", node=candidate)
-                if "micro_batches" in judged.fields:
-                    self.runner.start_anew(trial)
-                if judged.fields:
-                    self.book.update_trial(trial, **judged.fields)
-            elif judged.act == "done" and not trained:
-                self.runner.forget_scores(trial)
-                self.book.update_trial(trial, trained=True, starts=0, reached=-1, cause=None, **_resumed(result))
-            elif judged.act == "done" and "flags" not in document and (doubts := self._doubts(trial, result["data"])):
-                self.book.update_trial(trial, fresh=1, starts=0, reached=-1, **doubts)
-                self.book.update(candidate, flags=doubts["flags"])
-                told = f"{trial} is scored again on fresh problems: {'; '.join(doubts['flags'])}"
-                self.book.log(told, level="warning", node=candidate)
-            elif judged.act == "done":
-                data = result["data"]
-                scores = {"overall": data["overall"], "benchmarks": data["benchmarks"]}
-                self.book.update_trial(trial, status="scored", cause=None, **scores)
-                self._close(candidate, main, "scored", None)
-                return
-            else:
-                self.book.update_trial(trial, status="failed", cause=judged.cause, settles=judged.act)
-                self.book.log(f"{trial} failed: {judged.cause}", level="warning", node=candidate)
-                self._close(candidate, main, judged.act, judged.cause)
-                return
-
-    def _doubts(self, trial: str, score: dict[str, Any]) -> dict[str, Any]:
-        """Fields of a trial whose score is to be measured again: why, and what it was at first; empty if it counts."""
-        found = self.decider.doubts(self.book.trials[trial], score)
-        return {"flags": found, "first": {k: score[k] for k in ("overall", "benchmarks")}} if found else {}
-
-    async def _attempt(self, trial: str, worker: int, main: bool) -> tuple[Result, Verdict]:
-        """One process for a trial's next step, and what to do about how it ended."""
-        document = self.book.trials[trial]
-        scoring = bool(document["trained"])
-        started, refused = begin(document, 0 if scoring else self.runner.reached(trial), self._retries)
-        if refused is not None:
-            return {"status": "failed", "cause": refused}, Verdict("failed", refused)
-        self.active[trial] = "scoring" if scoring else "training"
-        self._mark(trial, self.active[trial], main, started)
-        try:
-            result = await (self.runner.score if scoring else self.runner.train)(trial, worker)
-        except ReadOnlyArchive:
-            raise
-        except PoiseError as e:  # no process could be started for it
-            result = {"status": "failed", "cause": str(e), "reason": "server"}
-        waiting = self.paused or self.stopping is not None or document["candidate"] in self.held
-        return result, verdict(document, result, self._retries, waiting)
-
-    def _pruned(self, candidate: str) -> bool:
-        return bool(self.book.candidates[candidate]["status"] == "pruned")
-
-    def _mark(self, trial: str, status: str, main: bool, more: dict[str, Any]) -> None:
-        self.book.update_trial(trial, status=status, **more)
-        if main:
-            self.book.set_status(self.book.trials[trial]["candidate"], status)
-
-    def _put_aside(self, trial: str, main: bool, more: dict[str, Any]) -> None:
-        """A training stopped at a checkpoint: by its user, or because the whole run pauses or goes down."""
-        candidate = self.book.trials[trial]["candidate"]
-        self.book.update_trial(trial, status="paused", **more)
-        if candidate in self.held:
-            if main:
-                self.book.set_status(candidate, "paused", HELD)
-        elif self.paused or self.stopping is not None:
-            if main:
-                self.book.set_status(candidate, "paused", "the run is paused")
-            self.queue.append(trial)
-        else:  # resumed while it was still stopping
-            self.enqueue(trial)
-
-    def _close(self, candidate: str, main: bool, status: str, cause: str | None) -> None:
-        self.decider.derive(candidate)
-        if main:
-            self._closing.add(candidate)
-            self._spawn(self._reflect(candidate, status, cause))
-
-    async def _reflect(self, candidate: str, status: str | None = None, cause: str | None = None) -> None:
-        """Reflect on a candidate; with a status, then settle it so."""
-        try:
-            await self._with_space(lambda: self.decider.reflect(candidate, status, cause))
-            if status is not None and not self._pruned(candidate):
-                self.book.set_status(candidate, status, cause)
-        finally:
-            self._closing.discard(candidate)
-            await self.notify()
 
     # -- budgets and waking
 
@@ -430,9 +263,3 @@ class Engine:
         """Wake everybody who waits for a change."""
         async with self.changed:
             self.changed.notify_all()
-
-
-def _resumed(result: Result) -> dict[str, Any]:
-    """Whether a training went on from a checkpoint, and how well, as its process says; nothing if it did not."""
-    said = result["data"].get("resumed")
-    return {"resumed": said} if said in ("exact", "inexact") else {}

@@ -170,7 +170,8 @@ class TrialRunner:
             self._ask(trial_id, word)
 
     async def _tail(self, trial_id: str) -> None:
-        tail = MetricsTail(self.folder.trial(trial_id).metrics, after=self._told.get(trial_id, -1))
+        updates = self.config.profile["train"]["updates"]
+        tail = MetricsTail(self.folder.trial(trial_id).metrics, after=self._told.get(trial_id, -1), last=updates)
         try:
             while True:
                 await asyncio.sleep(TAIL_SECONDS)

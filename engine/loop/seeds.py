@@ -40,6 +40,11 @@ def decision_seed(seed: int, k: int) -> int:
     return _derive(seed, f"decide:{k}")
 
 
+def control_seed(seed: int, index: int) -> int:
+    """Seed of the control arm's proposal `index`, below 2**31."""
+    return _derive(seed, f"control:{index}")
+
+
 def _derive(seed: int, label: str) -> int:
     digest = hmac.new(run_key(seed), label.encode(), hashlib.sha256).digest()
     return int.from_bytes(digest[:4], "big") >> 1

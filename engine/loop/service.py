@@ -11,17 +11,19 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from engine.archive.events import last_events
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
-from engine.errors import Exit, PoiseError
+from engine.errors import PoiseError
 from engine.loop.book import Book
-from engine.loop.config import RunConfig, budget_of, extend, new_run, read_config
+from engine.loop.config import RunConfig, budget_of, new_run, read_config
 from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
 from engine.loop.graders import Graders
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
-from engine.loop.steering import Steering
+from engine.loop.steering import REMEMBERED, Steering
+from engine.loop.take_up import take_up
 from engine.process.control import ControlServer
 from engine.process.executor import LocalExecutor
 from engine.process.launch import Launcher
@@ -60,7 +62,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
             book.open_run(_run_document(config, protocol, level(sandbox.layers)))
         else:
             book.reopen_run()
-            _check_resumable(book, config, request)
+            take_up(book, request, folder.llm)
             if book.run["sandbox"] != level(sandbox.layers):  # another machine, or another state of this one
                 book.set_run(sandbox=level(sandbox.layers))
         log_to(folder.engine_log)
@@ -71,7 +73,8 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         executor = LocalExecutor(launcher, graders.connect)
         graders.on_flood = executor.kill
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
-        server = ControlServer(address, Steering(engine).handle)
+        steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))
+        server = ControlServer(address, steering.handle)
         await server.start()
         stack.push_async_callback(server.close)
         register(folder.path, address)
@@ -92,21 +95,6 @@ def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     path = Path(request["run_dir"])
     folder = find_run(str(path), path.parent)
     return folder, read_config(folder)
-
-
-def _check_resumable(book: Book, config: RunConfig, request: dict[str, Any]) -> None:
-    """Raise unless there is something left to do.
-
-    Raises:
-        PoiseError: the run is finished and was not extended.
-    """
-    wanted = request.get("candidates")
-    if wanted is not None:
-        extend(book, config, int(wanted))
-    elif book.run["status"] == "finished":
-        raise PoiseError(
-            f"run {config.id} is finished: extend it with `poise resume {config.id} --candidates N`", Exit.REFUSED
-        )
 
 
 def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:

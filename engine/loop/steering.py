@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
+from engine.archive.events import Event
 from engine.archive.store import Document
 from engine.errors import Exit, PoiseError
 from engine.loop.book import HELD, SETTLED, root_id
 from engine.loop.budget import estimate
 from engine.loop.commands import Command, read_command
 from engine.loop.engine import Engine
+from engine.loop.interventions import direct, inject, suggest, weigh
 
 USER = "user"
 """Who pauses the run by a command."""
@@ -24,15 +27,18 @@ class Steering:
 
     Args:
         engine: who is steered.
+        recorded: `steering` events of engines before this one: what they obeyed is not obeyed again.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, recorded: Iterable[Event] = ()) -> None:
         self.engine = engine
         self.book = engine.book
         self._answers: OrderedDict[str, asyncio.Future[dict[str, Any]]] = OrderedDict()
+        self._earlier = {e.data["id"]: e.data.get("answer") or {} for e in recorded if e.data.get("id")}
+        """Answers to commands that were obeyed before this engine began, by id."""
 
     async def handle(self, command: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Answer one command; one that was sent twice (of the same id) is obeyed once.
+        """Answer one command; one that was sent twice (of the same id) is obeyed once, by this engine or one before.
 
         Raises:
             PoiseError: it cannot be done; the line says why.
@@ -40,6 +46,8 @@ class Steering:
         asked = read_command(command, fields)
         if asked.id is None:
             return await self._obey(asked)
+        if asked.id in self._earlier:
+            return dict(self._earlier[asked.id])
         task = self._answers.get(asked.id)
         if task is None:
             task = self._answers[asked.id] = asyncio.ensure_future(self._obey(asked))
@@ -54,9 +62,14 @@ class Steering:
         if asked.command == "status":
             return {**self.status(), "estimate": estimate(self.book, self.engine.runner.folder.llm)}
         if asked.command == "stop":
-            self._record(asked, None)
+            self._record(asked, None, {})
             await self.engine.stop("stopped by the user")
             return {}
+        if asked.command in ("direct", "weights", "inject"):
+            answer = await self._intervene(asked)
+            self._record(asked, answer.get("node"), answer)
+            await self.engine.notify()
+            return answer
         actions = {
             "pause": self._pause if asked.node else self._pause_run,
             "resume": self._resume if asked.node else self._resume_run,
@@ -67,9 +80,18 @@ class Steering:
         }
         candidate = self.find(asked.node) if asked.node else {}
         answer = await actions[asked.command](candidate)
-        self._record(asked, candidate.get("id"))
+        self._record(asked, candidate.get("id"), answer)
         await self.engine.notify()
         return answer
+
+    async def _intervene(self, asked: Command) -> dict[str, Any]:
+        if asked.command == "direct":
+            return await direct(self.engine, asked.text or "")
+        if asked.command == "weights":
+            return await weigh(self.engine, asked.weights)
+        return await (
+            inject(self.engine, asked.code) if asked.code is not None else suggest(self.engine, asked.text or "")
+        )
 
     def status(self) -> dict[str, Any]:
         """Where the run stands."""
@@ -179,8 +201,8 @@ class Steering:
         self.book.update(candidate["id"], pinned=False)
         return {}
 
-    def _record(self, asked: Command, node: str | None) -> None:
-        self.book.tell("steering", node, {"command": asked.command, "node": node, **asked.who})
+    def _record(self, asked: Command, node: str | None, answer: dict[str, Any]) -> None:
+        self.book.tell("steering", node, {"command": asked.command, "node": node, **asked.who, "answer": answer})
 
 
 def _settled_or_none(candidate: Document) -> dict[str, Any] | None:

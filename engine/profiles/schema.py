@@ -117,15 +117,35 @@ class ScoreTable(_Table):
 class Weights(_Table):
     """`[search.weights]`: how a parent is chosen; only their ratios count."""
 
-    performance: Share
-    diversity: Share
-    pareto: Share
+    performance: Share = 0.4
+    """Overall."""
+    diversity: Share = 0.2
+    """Distance to the other candidates, less with every child."""
+    pareto: Share = 0.2
+    """Front over the tasks."""
+    bayes: Share = 0.2
+    """What its descendants are expected to gain."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.performance + self.diversity + self.pareto == 0:
-            raise ValueError("one of performance, diversity and pareto must be more than 0")
+        if self.performance + self.diversity + self.pareto + self.bayes == 0:
+            raise ValueError("one of performance, diversity, pareto and bayes must be more than 0")
         return self
+
+
+class PotentialTable(_Table):
+    """`[search.potential]`: the Gaussian process of descendant potential."""
+
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Discount of a gain a generation."""
+    top_k: Count = 3
+    """Descendants that count, the best ones."""
+    beta: Positive = 5.0
+    """Points of Overall that saturate a gain."""
+    kappa: Share = 1.0
+    """Standard deviations added to the mean: more explores more."""
+    length_scale: Positive = 1.0
+    """Of the kernel; two candidates of an archive are about 1 apart."""
 
 
 class SearchTable(_Table):
@@ -137,7 +157,12 @@ class SearchTable(_Table):
     """Decision k sees the settled results of candidates 0..k-lag: more lag, more workers kept busy."""
     baseline_seeds: Count = 3
     """Trainings of the root; their spread is the noise that a gain has to beat."""
-    weights: Weights
+    parents: Count = 3
+    """Parents of a round; all its decisions see what the first one sees."""
+    population: Count = 4
+    """Proposals that each decision chooses from."""
+    weights: Weights = Weights()
+    potential: PotentialTable = PotentialTable()
 
 
 class LimitsTable(_Table):

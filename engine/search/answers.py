@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,11 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.algorithms.catalogue import MechanismChoice, conflicts, key_of, read_mechanisms
 from engine.algorithms.lint import MAX_SOURCE, lint
+from engine.errors import PoiseError
 from engine.search.text import clean, one_line
+from engine.verify.vocabulary import WORDINGS, wording
 
 LONGEST_ANSWER = 4 * MAX_SOURCE
 LONGEST_HYPOTHESIS = 2_000
 LONGEST_CONSTANT = 100
+LONGEST_LINE, MOST_LINES = 400, 12
+"""Of a bottleneck, a risk, a mechanism in words; lines of a list."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._+-]{0,47}")
 
 
@@ -29,12 +34,27 @@ class BadAnswer(ValueError):
         self.problems = problems
 
 
+def _closed(schema: dict[str, Any]) -> None:
+    """Ask for every field and no other, though an answer that leaves some out is read all the same."""
+    schema["additionalProperties"] = False
+    schema["required"] = list(schema["properties"])
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class ProposalAnswer(BaseModel):
     """The JSON object that a proposal prompt asks for."""
 
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_closed)
     name: str = Field(min_length=1)
     hypothesis: str = Field(min_length=20)
+    bottleneck: str = ""
+    """What holds the parent back."""
+    expected: list[str] = []
+    """Claims of engine/verify/vocabulary.py that verification will confirm."""
+    mechanisms: list[str] = []
+    """What each does, in words."""
+    risks: list[str] = []
     code: str = Field(min_length=1, max_length=MAX_SOURCE)
 
 
@@ -45,6 +65,7 @@ class ReflectionAnswer(BaseModel):
     verdict: str = Field(min_length=1)
     reading: str = Field(min_length=1)
     suggestion: str = Field(min_length=1)
+    never: str | None = None
 
 
 Wire = TypeVar("Wire", bound=BaseModel)
@@ -58,7 +79,13 @@ class Answer:
     """As the file names it."""
     hypothesis: str
     code: str
+    """With all it expects among the claims that verification measures."""
     mechanisms: tuple[MechanismChoice, ...]
+    bottleneck: str = ""
+    expected: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """What each mechanism does, as the model put it."""
+    risks: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -72,13 +99,33 @@ def read_answer(text: str) -> Answer:
     Raises:
         BadAnswer: with everything that is wrong.
     """
-    wire = read_model(text, ProposalAnswer)
+    return read_proposal(read_model(text, ProposalAnswer))
+
+
+def read_proposal(wire: ProposalAnswer) -> Answer:
+    """The file of an answer of the right shape, read.
+
+    Raises:
+        BadAnswer: with everything that is wrong.
+    """
     code = clean(wire.code).strip() + "\n"
     problems = lint(code)
     if problems:
         raise BadAnswer(problems)
     name, mechanisms = read_algorithm(code)
-    return Answer(name, one_line(wire.hypothesis, LONGEST_HYPOTHESIS), code, mechanisms)
+    stated = stated_claims(code)
+    expected = tuple(dict.fromkeys((*stated, *(one_line(c, 80) for c in wire.expected))))
+    if unknown := [_unknown(c) for c in expected if c not in WORDINGS]:
+        raise BadAnswer(unknown)
+    return Answer(
+        name,
+        one_line(wire.hypothesis, LONGEST_HYPOTHESIS),
+        code if expected == stated else with_claims(code, expected),
+        mechanisms,
+        one_line(wire.bottleneck, LONGEST_LINE),
+        expected,
+        *(tuple(one_line(x, LONGEST_LINE) for x in given[:MOST_LINES]) for given in (wire.mechanisms, wire.risks)),
+    )
 
 
 def read_model(text: str, model: type[Wire]) -> Wire:
@@ -141,14 +188,65 @@ def read_algorithm(code: str) -> tuple[str, tuple[MechanismChoice, ...]]:
 
 def with_name(code: str, name: str) -> str:
     """The file with its algorithm's name replaced."""
-    call = next(c for node in reversed(ast.parse(code).body) if (c := _algorithm_call(node)) is not None)
+    call = _call_of(code)
     node = next((k.value for k in call.keywords if k.arg == "name"), None) or call.args[0]
+    return _replaced(code, node, json.dumps(name))
+
+
+def stated_claims(code: str) -> tuple[str, ...]:
+    """What `Algorithm(claims=(...))` says, as far as it is written out."""
+    node = _claims_node(_call_of(code))
+    with suppress(ValueError):
+        said = ast.literal_eval(node) if node is not None else ()
+        return (said,) if isinstance(said, str) else tuple(str(claim) for claim in said)
+    return ()
+
+
+def with_claims(code: str, claims: Sequence[str]) -> str:
+    """The file with its algorithm's claims replaced."""
+    call = _call_of(code)
+    said = f"({', '.join(json.dumps(c) for c in claims)}{',' if len(claims) == 1 else ''})"
+    if (node := _claims_node(call)) is not None:
+        return _replaced(code, node, said)
+    if call.keywords:
+        return _inserted(code, call.keywords[-1], f"claims={said}, ")
+    return _inserted(code, call, f", claims={said}", from_end=1)
+
+
+def _call_of(code: str) -> ast.Call:
+    return next(c for node in reversed(ast.parse(code).body) if (c := _algorithm_call(node)) is not None)
+
+
+def _claims_node(call: ast.Call) -> ast.expr | None:
+    return next((k.value for k in call.keywords if k.arg == "claims"), call.args[2] if len(call.args) > 2 else None)
+
+
+def _replaced(code: str, node: ast.expr, text: str) -> str:
+    """The file with one expression's source replaced."""
+    return _spliced(code, (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0), text)
+
+
+def _inserted(code: str, node: ast.expr | ast.keyword, text: str, from_end: int | None = None) -> str:
+    """The file with a text before an expression, or so many bytes before its end."""
+    at = (node.lineno, node.col_offset)
+    if from_end is not None:
+        at = (node.end_lineno or 0, (node.end_col_offset or 0) - from_end)
+    return _spliced(code, at, at, text)
+
+
+def _spliced(code: str, start: tuple[int, int], end: tuple[int, int], text: str) -> str:
+    """The file with what lies between two (line, column) replaced; columns of an AST count bytes."""
     lines = code.splitlines(keepends=True)
-    at = node.lineno - 1
-    # AST columns count bytes.
-    line = lines[at].encode()
-    lines[at] = (line[: node.col_offset] + json.dumps(name).encode() + line[node.end_col_offset :]).decode()
-    return "".join(lines)
+    head, tail = lines[start[0] - 1].encode()[: start[1]], lines[end[0] - 1].encode()[end[1] :]
+    return "".join([*lines[: start[0] - 1], head.decode() + text + tail.decode(), *lines[end[0] :]])
+
+
+def _unknown(claim: str) -> str:
+    try:
+        wording(claim)
+    except PoiseError as e:
+        return str(e)
+    return ""
 
 
 def _objects(text: str) -> Iterator[Any]:

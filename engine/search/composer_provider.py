@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from litellm.llms.custom_llm import CustomLLM, CustomLLMError
 
 from engine.algorithms.catalogue import digest_of
 from engine.errors import PoiseError
-from engine.search.answers import BadAnswer, read_answer
+from engine.search.answers import BadAnswer, read_answer, with_claims
 from engine.search.composer import compose
 from engine.search.context import read_block
 
@@ -39,8 +40,11 @@ class ComposerProvider(CustomLLM):
         return response
 
 
-def answer(messages: list[dict[str, str]], seed: int) -> dict[str, str]:
+def answer(messages: list[dict[str, str]], seed: int) -> dict[str, Any]:
     """Compose for a conversation; what it answered earlier in it was refused and counts as tried.
+
+    An answer that was refused for a claim alone is given again without the claim: measured and not found, it is
+    withdrawn, and what the algorithm does stays worth trying.
 
     Raises:
         PoiseError: no message holds an evidence block.
@@ -49,16 +53,28 @@ def answer(messages: list[dict[str, str]], seed: int) -> dict[str, str]:
     if not blocks:
         raise PoiseError("poise/composer found no evidence block in the prompt")
     tried, inert = list(blocks[-1]["tried"]), []
-    for said, reply in pairwise(messages):
-        if said["role"] == "assistant":
-            try:
-                refused = read_answer(said["content"])
-            except BadAnswer:
-                continue
-            tried.append(digest_of(refused.mechanisms))
-            if "is inert" in reply["content"]:
-                inert.append([m.key for m in refused.mechanisms])
+    refusals = [
+        (said["content"], reply["content"]) for said, reply in pairwise(messages) if said["role"] == "assistant"
+    ]
+    for i, (said, reply) in enumerate(refusals):
+        try:
+            refused = read_answer(said)
+        except BadAnswer:
+            continue
+        false = [claim for claim in refused.expected if f"{claim}:" in reply and "does what it claims" in reply]
+        if false and i == len(refusals) - 1:
+            # Another false one would be the last: after the first, nothing is claimed any more.
+            return without_claims(json.loads(said), refused.expected if i else false)
+        tried.append(digest_of(refused.mechanisms))
+        if "is inert" in reply:
+            inert.append([m.key for m in refused.mechanisms])
     return compose({**blocks[-1], "tried": tried, "inert": inert}, seed)
+
+
+def without_claims(wire: dict[str, Any], false: Sequence[str]) -> dict[str, Any]:
+    """An answer that claims less."""
+    kept = [claim for claim in wire["expected"] if claim not in false]
+    return {**wire, "expected": kept, "code": with_claims(wire["code"], kept)}
 
 
 def register() -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from engine.archive.files import open_regular
+from engine.archive.tail_metrics import BYTES_A_READ, MetricsTail
 
 SPIKE = 5.0
 """A gradient norm above this many medians is a spike."""
 MOST_BYTES = 32 * 2**20
 LARGEST = 1e300
 """Beyond it a number is taken for none."""
+MOST_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Curves:
     """Over the whole training, by the same names."""
     spikes: tuple[int, ...]
     """Updates whose gradient norm was a spike."""
+    rows: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """Every update's value, by the same names; of long trainings the means of equal stretches, at most `MOST_ROWS`."""
 
 
 NAMES = (
@@ -53,22 +55,10 @@ NAMES = (
 )
 
 
-def read_points(path: Path) -> list[dict[str, Any]]:
-    """The objects of a metrics.jsonl; lines that are none are left out, a missing file has none."""
-    try:
-        with open(open_regular(path), "rb") as f:
-            lines = f.read(MOST_BYTES).splitlines()
-    except OSError:  # none, or a link or pipe in its place
-        return []
-    found = []
-    for line in lines:
-        try:
-            point = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(point, dict):
-            found.append(point)
-    return found
+def read_points(path: Path, updates: int) -> list[dict[str, Any]]:
+    """The checked points of a metrics.jsonl, of a training of so many updates; a missing file has none."""
+    tail = MetricsTail(path, last=updates)
+    return [point for _ in range(MOST_BYTES // BYTES_A_READ) for point in tail.read()]
 
 
 def summarize(points: Sequence[Mapping[str, Any]]) -> Curves:
@@ -83,12 +73,19 @@ def summarize(points: Sequence[Mapping[str, Any]]) -> Curves:
         trends={name: _trend(row) for name, row in finite.items()},
         means={name: fmean(row) for name, row in finite.items() if row},
         spikes=spikes,
+        rows={name: _thinned(row) for name, row in values.items()},
     )
 
 
 def _trend(row: Sequence[float]) -> Trend | None:
     quarter = max(len(row) // 4, 1)
     return Trend(fmean(row[:quarter]), fmean(row[-quarter:])) if row else None
+
+
+def _thinned(row: Sequence[float | None]) -> tuple[float | None, ...]:
+    stretch = -(-len(row) // MOST_ROWS) if row else 1
+    parts = ([v for v in row[i : i + stretch] if v is not None] for i in range(0, len(row), stretch))
+    return tuple(fmean(part) if part else None for part in parts)
 
 
 def _number(value: Any) -> float | None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import nsmallest
 from typing import Any
 
 from engine.algorithms.catalogue import MechanismChoice, key_of
+from engine.search.curves import Curves
+from engine.search.findings import Finding
+from engine.search.pareto import fronts as fronts_of
 
 FAILED = ("failed", "infeasible")
 LONGEST_LIST = 128
+OF_EACH_TASK = 4
 _HIDDEN: dict[str, Any] = {
     "status": "queued",
     "overall": None,
     "benchmarks": {},
     "cause": None,
     "reflection": None,
+    "findings": [],
 }
+_CHANGING = ("status", "overall", "reflection", "pinned", "cause")
+"""Fields that may change of a settled candidate, and with which all others do: what came of it and of its branch."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,30 @@ class Evidence:
     cause: str | None = None
     hypothesis: str = ""
     reflection: str | None = None
+    depth: int = 0
+    """Generations from the root."""
+    curves: Curves | None = None
+    """Of its own training; None where none is known."""
+    findings: tuple[Finding, ...] = ()
+    """What its reflection claims."""
+    expected: tuple[str, ...] = ()
+    """Effects that its proposal named, in the words of `engine.search.effects`."""
+    pinned: bool = False
+    """Its user wants it to be a parent."""
+    arm: str = "search"
+    """`control` for an independent proposal that the search must not see."""
+    fingerprint: tuple[float, ...] | None = None
+    """What it does, as `fingerprint_of` reads it from its verification; None where that is not known."""
 
     @property
     def scored(self) -> bool:
         """Whether it may be compared: pruned candidates keep their scores but not their vote."""
         return self.status == "scored" and self.overall is not None
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be a parent: the root always, others once scored, unless pruned or of the control arm."""
+        return self.arm == "search" and (self.parent is None or self.scored)
 
     @cached_property
     def key(self) -> str:
@@ -62,8 +89,10 @@ class Evidence:
         return {m.name: m.key for m in self.mechanisms}
 
 
-def from_document(document: Mapping[str, Any]) -> Evidence:
-    """Read a candidate document of the archive."""
+def from_document(
+    document: Mapping[str, Any], curves: Curves | None = None, fingerprint: tuple[float, ...] | None = None
+) -> Evidence:
+    """Read a candidate document of the archive, with its training's curves and its fingerprint where they are known."""
     proposal = document.get("proposal") or {}
     return Evidence(
         id=document["id"],
@@ -79,26 +108,77 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
         cause=document.get("cause"),
         hypothesis=proposal.get("hypothesis") or "",
         reflection=document.get("reflection"),
+        depth=document.get("depth", 0),
+        curves=curves,
+        findings=tuple(Finding.read(f) for f in document.get("findings") or ()),
+        expected=tuple(proposal.get("expected") or ()),
+        pinned=bool(document.get("pinned")),
+        arm=document.get("arm", "search"),
+        fingerprint=fingerprint,
     )
 
 
-def seen(documents: Sequence[Mapping[str, Any]], visible: Collection[int]) -> list[Evidence]:
+def fingerprint_of(report: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """A verification's signature as one vector, in units of its own length, since Adam removes a common factor.
+
+    None for a report without signature, or of an algorithm that moves nothing.
+    """
+    signature = report.get("signature") or {}
+    flat = [x for _, entry in sorted(signature.items()) for part in ("policy", "rest") for x in entry[part]]
+    length = math.hypot(*flat)
+    return tuple(x / length for x in flat) if length > 0 else None
+
+
+def seen(
+    documents: Sequence[Mapping[str, Any]],
+    visible: Collection[int],
+    curves: Callable[[str], Curves | None] = lambda _: None,
+    fingerprint: Callable[[str], tuple[float, ...] | None] = lambda _: None,
+) -> list[Evidence]:
     """What one decision may see of the archive.
 
     Args:
         documents: all candidates decided so far, slot by slot: their proposals are known in any case.
         visible: the slots whose results the decision sees (`engine.loop.settled.visible`).
+        curves: gives those of a candidate's training by its id; asked for visible ones only.
+        fingerprint: gives a candidate's by its id; asked for visible ones only.
 
     Returns:
         One `Evidence` a document; those not visible are "queued", without a result, whatever became of them.
     """
-    found = []
-    for slot, document in enumerate(documents):
-        if slot in visible:
-            found.append(from_document(document))
-        else:
-            found.append(from_document({**document, **_HIDDEN}))
-    return found
+    return Reader().seen(documents, visible, curves, fingerprint)
+
+
+def hidden(document: Mapping[str, Any]) -> Evidence:
+    """A candidate whose slot has not settled: its proposal without a result."""
+    return from_document({**document, **_HIDDEN})
+
+
+class Reader:
+    """`seen` for one decision after the other: what has not changed since is not read again."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[object, ...], Evidence]] = {}
+
+    def seen(
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        visible: Collection[int],
+        curves: Callable[[str], Curves | None] = lambda _: None,
+        fingerprint: Callable[[str], tuple[float, ...] | None] = lambda _: None,
+    ) -> list[Evidence]:
+        """As the function `seen`."""
+        found = []
+        for slot, document in enumerate(documents):
+            settled = slot in visible
+            state = (settled, *(document.get(field) for field in _CHANGING)) if settled else (document.get("pinned"),)
+            id = document["id"]
+            kept = self._kept.get(id)
+            if kept is None or kept[0] != state:
+                evidence = from_document(document, curves(id), fingerprint(id)) if settled else hidden(document)
+                kept = self._kept[id] = (state, evidence)
+            found.append(kept[1])
+        return found
 
 
 def distance(a: Evidence, b: Evidence) -> float:
@@ -109,31 +189,47 @@ def distance(a: Evidence, b: Evidence) -> float:
     return 1.0 - same / len(names) if names else 0.0
 
 
-def shortlist(candidates: Sequence[Evidence]) -> list[Evidence]:
-    """The root and the scored candidates, at most `LONGEST_LIST`, in order: the best three quarters, the newest rest.
+def shortlist(candidates: Sequence[Evidence], promise: Mapping[str, float] | None = None) -> list[Evidence]:
+    """The root and at most `LONGEST_LIST` other eligible candidates, in order.
 
-    A decision compares each with each; without this bound its time would grow with the square of the archive.
+    A decision compares each with each; without this bound its time would grow with the square of the archive. Kept are
+    the newest quarter, the most promising quarter, the best of every task, and the best by Overall.
+
+    Args:
+        promise: what is expected of each one's descendants, by id; none: that quarter goes to the best by Overall.
     """
-    scored = [c for c in candidates if c.scored and c.parent is not None]
-    newest = scored[::-1][: LONGEST_LIST // 4]
-    rest = sorted((c for c in scored if c not in newest), key=lambda c: (-(c.overall or 0.0), c.id))
-    kept = {c.id for c in newest + rest[: LONGEST_LIST - len(newest)]}
-    return [c for c in candidates if c.parent is None or c.id in kept]
+    others = [c for c in candidates if c.eligible and c.parent is not None]
+    if len(others) <= LONGEST_LIST:
+        return [c for c in candidates if c.eligible]
+    quarter = LONGEST_LIST // 4
+    kept = {c.id for c in others[-quarter:]} | {c.id for c in others if c.pinned}
+    if promise:
+        kept |= {c.id for c in nsmallest(quarter, others, key=lambda c: (-promise.get(c.id, -math.inf), c.id))}
+    for task in sorted({task for c in others for task in c.benchmarks}):
+        able = (c for c in others if task in c.benchmarks)
+        kept |= {c.id for c in nsmallest(OF_EACH_TASK, able, key=lambda c: (-c.benchmarks[task].value, c.id))}
+    for c in nsmallest(LONGEST_LIST, others, key=lambda c: (-(c.overall or 0.0), c.id)):
+        if len(kept) >= LONGEST_LIST:
+            break
+        kept.add(c.id)
+    return [c for c in candidates if c.eligible and (c.parent is None or c.id in kept)]
 
 
 def fronts(candidates: Sequence[Evidence]) -> dict[str, int]:
     """Pareto front of each scored candidate over the tasks: 0 is undominated, 1 is so without front 0..."""
     tasks = sorted({task for c in candidates for task in c.benchmarks})
-    left = {
+    rows = {
         c.id: [c.benchmarks[t].value if t in c.benchmarks else -math.inf for t in tasks] for c in candidates if c.scored
     }
-    found: dict[str, int] = {}
-    front = 0
-    while left:
-        best = [id for id, row in left.items() if not any(_dominates(other, row) for other in left.values())]
-        found.update(dict.fromkeys(best, front))
-        left = {id: row for id, row in left.items() if id not in found}
-        front += 1
+    return dict(zip(rows, fronts_of(list(rows.values())), strict=True))
+
+
+def branches(candidates: Sequence[Evidence]) -> dict[str, str]:
+    """The branch below the root that each candidate belongs to, named by its first node; the root is its own."""
+    roots = {c.id for c in candidates if c.parent is None}
+    found: dict[str, str] = {}
+    for c in candidates:  # in the order of decisions: parents come before children
+        found[c.id] = c.id if c.parent is None or c.parent in roots else found.get(c.parent, c.id)
     return found
 
 
@@ -146,7 +242,3 @@ def lineage(candidates: Sequence[Evidence], id: str) -> list[str]:
         found.append(at)
         at = parents.get(at)
     return found
-
-
-def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
-    return a != b and all(x >= y for x, y in zip(a, b, strict=True))

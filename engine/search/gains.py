@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.algorithms.catalogue import MechanismChoice
-from engine.search.evidence import FAILED, Evidence
+from engine.algorithms.catalogue import MechanismChoice, catalogue
+from engine.search.evidence import FAILED, Evidence, lineage
 
 SHRINKAGE = 2.0
 """Trials at zero gain that every mechanism starts with: one trial alone keeps a third of its gain."""
@@ -71,6 +73,40 @@ def mechanism_gains(candidates: Sequence[Evidence]) -> dict[str, Gain]:
         for choice in removed:
             if part is not None:
                 _add(found, choice.name, -part)
+    return found
+
+
+def expected_gain(
+    before: Sequence[MechanismChoice], after: Sequence[MechanismChoice], gains: Mapping[str, Gain]
+) -> float:
+    """Points of Overall that a change of mechanisms promises, by the archive's record of each: the shrunk gains, with
+    a bonus of 1/sqrt(1 + n) for what was seen n times (half of it for new constants), over the root of their number.
+    """
+    added, removed, tuned = changes(before, after)
+    total = 0.0
+    for choice in added:
+        record = gains.get(choice.name, Gain())
+        total += gains.get(choice.key, record).shrunk + 1 / math.sqrt(1 + record.seen)
+    for choice in removed:
+        total -= gains.get(choice.name, Gain()).shrunk
+    for choice in tuned:
+        record = gains.get(choice.key, Gain())
+        total += record.shrunk + 0.5 / math.sqrt(1 + record.seen)
+    return total / math.sqrt(max(len(added) + len(removed) + len(tuned), 1))
+
+
+def lessons(candidates: Sequence[Evidence], parent: str) -> dict[str, int]:
+    """By library mechanism: how many findings of a candidate, its ancestors and its children say to try it next, less
+    those that say never again.
+    """
+    near = {*lineage(candidates, parent), *(c.id for c in candidates if c.parent == parent)}
+    found: dict[str, int] = {}
+    for c in candidates:
+        for finding in c.findings if c.id in near else ():
+            for text, sign in ((finding.next, 1), (finding.never, -1)):
+                for name in dict.fromkeys(re.findall(r"\w+", text or "")):
+                    if name in catalogue():
+                        found[name] = found.get(name, 0) + sign
     return found
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -26,6 +26,9 @@ from engine.archive.journal import NO_SPACE
 from engine.errors import Exit, PoiseError
 from engine.loop.budget import Account
 from engine.search.text import redact
+
+if TYPE_CHECKING:
+    from engine.search.record import Recording
 
 FULL_SECONDS = 1.0
 """How often a call that waits for room on the disk looks again."""
@@ -70,6 +73,7 @@ class Ledger:
         limit_usd: never to be exceeded; None is no limit.
         spent_usd: what the archive knows to be spent; the records may know of more.
         on_call: told of every attempt: the data of an `llm.call` event, and what all calls together have cost.
+        recording: what answers in place of the models, at the price that was paid then.
     """
 
     def __init__(
@@ -78,8 +82,10 @@ class Ledger:
         limit_usd: float | None = None,
         spent_usd: float = 0.0,
         on_call: Callable[[dict[str, Any], float], None] | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.path = path
+        self.recording = recording
         self._open_calls = path.with_name("llm.reserved.json")
         self._on_call = on_call
         self._answers: dict[Identity, int] = {}
@@ -142,7 +148,7 @@ class Ledger:
         if not self._account.fits(usd):
             raise PoiseError(
                 f"the language model's budget of ${self._account.limit:.2f} allows no further call: "
-                f"${self.spent_usd:.2f} is spent and one call may cost ${usd:.2f}; the next run needs more --usd",
+                f"${self.spent_usd:.2f} is spent and one call may cost ${usd:.2f}; `poise resume` it with more --usd",
                 Exit.REFUSED,
             )
         self._account.reserve(key, usd)

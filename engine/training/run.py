@@ -23,6 +23,7 @@ from trl import GRPOConfig
 
 from engine.algorithms.loader import load_algorithm
 from engine.algorithms.pipeline import Pipeline
+from engine.archive.files import sync_files, sync_folder
 from engine.contract import Algorithm
 from engine.errors import PoiseError
 from engine.process.child import Failure, Paused, Stopped
@@ -108,7 +109,7 @@ def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> N
 
 
 def save_adapter(trainer: PoiseTrainer, target: Path) -> None:
-    """Write the adapter, whole or not at all.
+    """Write the adapter, whole or not at all, and on disk: the engine takes the training for done after this.
 
     Raises:
         Failure: "diverged", some of its numbers are not finite.
@@ -119,8 +120,10 @@ def save_adapter(trainer: PoiseTrainer, target: Path) -> None:
     made = target.with_name(".adapter")
     shutil.rmtree(made, ignore_errors=True)
     trainer.model.save_pretrained(str(made), safe_serialization=True)
+    sync_files(made)
     shutil.rmtree(target, ignore_errors=True)
     made.rename(target)
+    sync_folder(target.parent)
 
 
 def build_trainer(

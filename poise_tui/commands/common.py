@@ -1,5 +1,6 @@
 """What several commands share."""
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,21 @@ import click
 from engine.profiles.schema import known_profiles
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Amount(click.FloatRange):
+    """A finite number above 0: hours, dollars."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the user typed, as a number."""
+        amount = super().convert(value, param, ctx)
+        if not math.isfinite(amount):
+            self.fail(f"{value} is no amount", param, ctx)
+        return amount
+
 
 runs_dir_option: Callable[[F], F] = click.option(
     "--runs-dir",

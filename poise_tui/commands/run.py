@@ -9,8 +9,10 @@ import click
 from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
+from engine.search.models import parse_models
 from poise_tui.client import EngineHandle, start_engine
 from poise_tui.commands.common import (
+    Amount,
     absolute_profile,
     no_mouse_option,
     on_terminal,
@@ -20,7 +22,6 @@ from poise_tui.commands.common import (
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
-    "control": "--control (random candidates to compare with)",
     "ray_address": "--ray-address (trainings on a Ray cluster)",
 }
 """Options whose names are settled and whose work is not there yet: refused, never ignored."""
@@ -43,18 +44,17 @@ LATER = {
     metavar="N",
     help="Nodes besides the root.  [default: the profile's]",
 )
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop proposing after H hours.")
-@click.option(
-    "--gpu-hours", type=click.FloatRange(min=0, min_open=True), metavar="H", help="Stop after H hours of GPUs together."
-)
-@click.option("--usd", type=click.FloatRange(min=0, min_open=True), metavar="X", help="Spend at most X on the model.")
+@click.option("--hours", type=Amount(), metavar="H", help="Stop proposing after H hours.")
+@click.option("--gpu-hours", type=Amount(), metavar="H", help="Stop after H hours of GPUs together.")
+@click.option("--usd", type=Amount(), metavar="X", help="Spend at most X on the model.")
 @click.option("--directive", metavar="TEXT", help="What to look for, in words; every proposal is told.")
 @click.option(
     "--llm",
     default="poise/composer",
     show_default=True,
-    metavar="MODEL",
-    help="Who proposes, a LiteLLM name such as ollama/qwen3; the default needs no key and no network.",
+    metavar="MODELS",
+    help="Who proposes: LiteLLM names such as ollama/qwen3; `a,b` take turns by what they are worth, `a|b` asks b if a "
+    "fails, `record:RUN` answers as in a recorded run. The default needs no key and no network.",
 )
 @click.option(
     "--seed",
@@ -77,7 +77,13 @@ LATER = {
     show_default=True,
     help="Where trainings run.",
 )
-@click.option("--control", metavar="random=K", hidden=True)
+@click.option("--control", metavar="random=K", help="K more trainings of independent proposals, to compare with.")
+@click.option(
+    "--notes",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Your notes (*.md, *.txt): proposals read them.",
+)
 @click.option("--ray-address", metavar="URL", hidden=True)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
 @weak_sandbox_option
@@ -87,7 +93,7 @@ def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
-    the run gracefully, a second one leaves it running, and a hang-up ends only the printing.
+    the run gracefully, a second one leaves it running, and after a hang-up it waits on for the end, unseen.
     """
     request = make_request(default_runs_dir(runs_dir), **options)
     if headless or not on_terminal():
@@ -102,15 +108,22 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
     """The request to an engine, once everything that can be checked without one is.
 
     Raises:
-        PoiseError: unknown profile, taken name, unusable folder, or an option that does nothing yet.
+        PoiseError: unknown profile, models that cannot be meant, taken name, unusable folder, or an option that does
+            nothing yet.
     """
     for option, meaning in LATER.items():
         if options.pop(option) is not None:
             raise PoiseError(f"{meaning} is not available yet", Exit.USAGE)
     if options.pop("executor") != "local":
         raise PoiseError("--executor ray is not available yet: trainings run on this machine", Exit.USAGE)
+    options["llm"] = parse_models(options["llm"]).spec
     load_profile(options["profile"])
     options["profile"] = absolute_profile(options["profile"])
+    options["controls"] = controls_of(options.pop("control"))
+    notes = options["notes"]
+    if notes is not None and not notes.is_dir():
+        raise PoiseError(f"--notes {notes}: no such folder", Exit.USAGE)
+    options["notes"] = str(notes.resolve()) if notes else None
     root = options["root"]
     if root is not None and not root.is_file():
         raise PoiseError(f"--root {root}: no such file", Exit.USAGE)
@@ -125,6 +138,20 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
             )
     check_writable(runs_dir)
     return {**options, "root": str(root.resolve()) if root else None, "runs_dir": str(runs_dir.absolute())}
+
+
+def controls_of(control: str | None) -> int:
+    """K of `--control random=K`; 0 without it.
+
+    Raises:
+        PoiseError: usage (2), it says something else.
+    """
+    if control is None:
+        return 0
+    kind, _, number = control.partition("=")
+    if kind != "random" or not number.isdecimal() or not 1 <= int(number) <= 10_000:
+        raise PoiseError(f"--control {control}: write random=K, K trainings of independent proposals", Exit.USAGE)
+    return int(number)
 
 
 def check_writable(folder: Path) -> None:

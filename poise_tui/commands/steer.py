@@ -6,7 +6,7 @@ import click
 
 from engine.errors import Exit, PoiseError
 from poise_tui import client
-from poise_tui.commands.common import F, run_argument, runs_dir_option
+from poise_tui.commands.common import Amount, F, run_argument, runs_dir_option
 from poise_tui.format import one_line
 
 
@@ -51,22 +51,26 @@ def pause_command(run: str | None, node: str | None, runs_dir: Path | None) -> N
 @run_argument
 @click.argument("node", required=False)
 @click.option("--candidates", type=click.IntRange(min=1), metavar="N", help="Extend the run to N candidates.")
+@click.option("--hours", type=Amount(), metavar="H", help="Its budget of hours from now on, spent ones included.")
+@click.option("--gpu-hours", type=Amount(), metavar="H", help="Its budget of GPU hours, spent ones included.")
+@click.option("--usd", type=Amount(), metavar="X", help="Its budget for the model, what is spent included.")
 @runs_dir_option
-def resume_command(run: str | None, node: str | None, candidates: int | None, runs_dir: Path | None) -> None:
+def resume_command(run: str | None, node: str | None, runs_dir: Path | None, **budget: float | None) -> None:
     """Resume a run or one node of it, starting its engine if none runs.
 
-    Returns once the engine answers. A finished run goes on with --candidates N (nodes besides the root).
+    Returns once the engine answers. A finished run goes on with a larger budget (candidates are nodes besides the
+    root); a budget that is not named stays.
     """
     connection = client.connect(run, runs_dir)
     engine = connection.folder.engine()
     if engine is None:
-        handle = client.resume_engine(connection.folder.path, candidates)
+        handle = client.resume_engine(connection.folder.path, **budget)
         print(f"{handle.run}: engine started (process {handle.pid})")
         if node is None:
             return
-    elif candidates is not None:
+    elif named := [f"--{name.replace('_', '-')}" for name, given in budget.items() if given is not None]:
         raise PoiseError(
-            f"{connection.folder.id} is run by {engine}: stop it before you change --candidates", Exit.REFUSED
+            f"{connection.folder.id} is run by {engine}: stop it before you change {', '.join(named)}", Exit.REFUSED
         )
     connection.send("resume", node)
     print(f"{connection.folder.id}: resumed {one_line(node) if node else 'the run'}")

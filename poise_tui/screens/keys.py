@@ -41,6 +41,7 @@ KEYS = (
     Key("6", "6", "open('samples')", "completions and what they earned", "Look"),
     Key("7", "7", "open('reflection')", "what was learned", "Look"),
     Key("8", "8", "open('log')", "the log", "Look"),
+    Key("K", "K", "knowledge", "what the run has learnt: what helps, what hurts", "Look"),
     Key("enter", "Enter", "full", "full screen: the details, or the pane you are in", "Look", "details"),
     Key("escape", "Esc", "back", "back", "Look"),
     Key("m", "m", "metric", "next metric of the curves", "Look", "metric"),

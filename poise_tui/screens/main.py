@@ -15,6 +15,7 @@ from engine.archive.folder import RunFolder
 from poise_tui.format import Glyphs
 from poise_tui.screens import keys
 from poise_tui.screens.dialogs import Help, Question
+from poise_tui.screens.knowledge import KnowledgePage
 from poise_tui.snapshot import ENDED, Candidate, Snapshot
 from poise_tui.widgets.curves import Curves
 from poise_tui.widgets.detail import TABS, Detail
@@ -169,6 +170,13 @@ class Dashboard(Screen[None]):
         """The next theme."""
         names = sorted(name for name in self.app.available_themes if name.startswith("poise-"))
         self.app.theme = names[(names.index(self.app.theme) + 1) % len(names)]
+
+    def action_knowledge(self) -> None:
+        """What the run has learnt."""
+        if self._folder is None:
+            self.notify("the engine is still starting", severity="warning")
+        else:
+            self.app.push_screen(KnowledgePage(self._folder))
 
     def action_help(self) -> None:
         """All keys."""

@@ -12,6 +12,9 @@ from poise_tui.snapshot import Candidate, Snapshot
 
 MUTED = "$foreground 60%"
 MOST_SAMPLES = 64
+TERMS = ("pareto", "performance", "diversity", "bayes")
+"""Of a parent's acquisition."""
+MOST_RIVALS = 5
 
 
 def idea(candidate: Candidate, snapshot: Snapshot) -> Content:
@@ -63,19 +66,27 @@ def _verification(report: Mapping[str, Any]) -> list[Content]:
 
 
 def _decision(decision: Mapping[str, Any], candidate: Candidate, snapshot: Snapshot) -> list[Content]:
-    """The terms of every parent that could have been chosen; the chosen one stands out."""
+    """The four terms of the chosen parent and of the best others, side by side, with what they add up to."""
     terms = {k: v for k, v in _mapping(decision.get("terms")).items() if isinstance(v, Mapping)}
     if not terms:
         return []
-    names = list(dict.fromkeys(name for row in terms.values() for name in row))
-    head = "  parent".ljust(12) + "".join(f"{one_line(n)[:12]:>13}" for n in names)
+    head = f"  {'':<10}" + "".join(f"{name:>12}" for name in TERMS) + f"{'score':>8}{'chance':>8}"
     lines = [Content(""), _title("Why this parent"), Content.styled(head, MUTED)]
-    for node, row in terms.items():
-        numbers = "".join(f"{number(_float(row.get(n)), 3):>13}" for n in names)
+    others = sorted((k for k in terms if k != candidate.parent), key=lambda k: -(_float(terms[k].get("score")) or 0.0))
+    for node in [*([candidate.parent] if candidate.parent in terms else []), *others[:MOST_RIVALS]]:
+        row = terms[node]
+        numbers = "".join(f"{number(_float(row.get(name)), 3):>12}" for name in TERMS)
+        chance = _float(row.get("probability"))
+        sums = f"{number(_float(row.get('score')), 3):>8}{'-' if chance is None else f'{chance:.1%}':>8}"
         style = "bold" if node == candidate.parent else ""
-        lines.append(Content.styled(f"  {one_line(node)[:9]:<10}{numbers}", style))
-    saw = [node for node in decision.get("saw") or [] if node in snapshot.candidates]
-    lines.append(Content.styled(f"  decided from the results of {', '.join(saw) or 'none'}", MUTED))
+        lines.append(Content.styled(f"  {one_line(node)[:9]:<10}{numbers}{sums}", style))
+    chosen = _mapping(terms.get(candidate.parent or ""))
+    mean, std = _float(chosen.get("mean")), _float(chosen.get("std"))
+    if mean is not None and std is not None:
+        lines.append(Content.styled(f"  bayes: its descendants' gain is expected at {mean:+.2f}, std {std:.2f}", MUTED))
+    why = "pinned by its user" if decision.get("why") == "pinned" else "drawn by chance, from a lineage of its own"
+    seen = len(decision.get("saw") or [])
+    lines.append(Content.styled(f"  {why}, among {seen} candidate{'' if seen == 1 else 's'}", MUTED))
     return lines
 
 

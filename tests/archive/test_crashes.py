@@ -79,6 +79,7 @@ def verify(crash: Crash, folder: Path) -> None:
         assert len(stock.table("candidates")) == len(found) + 1
 
 
+@pytest.mark.fault(2, 3, 6)
 def test_a_crash_at_any_call_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with Recorder(tmp_path / "run").watching() as recorder:
@@ -91,6 +92,7 @@ def test_a_crash_at_any_call_leaves_the_old_state_or_the_new_one(tmp_path: Path)
         verify(crash, tmp_path / f"crash{number}")
 
 
+@pytest.mark.fault(2, 7, 8)
 @pytest.mark.parametrize(
     ("call", "code"), [("sync", errno.EIO), ("pwrite", errno.EIO), ("pwrite", errno.ENOSPC), ("open", errno.ENOSPC)]
 )

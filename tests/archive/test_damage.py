@@ -79,6 +79,7 @@ def records(folder: Path, generation: int) -> list[tuple[int, int]]:
     return [(record.start, record.end) for record in scan(data, generation, generation * 4).records]
 
 
+@pytest.mark.fault(4)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(how=st.sampled_from(["flip", "zero", "cut", "noise", "append"]), at=st.floats(0, 1), size=st.integers(1, 300))
 def test_a_damaged_end_is_cut_back_to_the_last_good_commit_and_told(
@@ -101,7 +102,7 @@ def test_a_damaged_end_is_cut_back_to_the_last_good_commit_and_told(
     else:
         data += os.urandom(size) if size % 2 else bytes(size)
     path.write_bytes(data)
-    whole = how == "append" or data[: end] == (sound / path.name).read_bytes()
+    whole = how == "append" or data[:end] == (sound / path.name).read_bytes()
     assert state(read_archive(folder / "archive.json")) == HISTORY[COMMITS - (not whole)]
     report = check(folder)
     archive = Archive.open(folder / "archive.json")
@@ -117,6 +118,7 @@ def test_a_damaged_end_is_cut_back_to_the_last_good_commit_and_told(
     assert_next_is_good(folder, archive)
 
 
+@pytest.mark.fault(5)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(
     how=st.sampled_from(["flip", "zero", "noise", "remove", "insert"]),
@@ -179,6 +181,7 @@ def assert_next_is_good(folder: Path, archive: Archive) -> None:
     assert events[-1].seq > COMMITS
 
 
+@pytest.mark.fault(5)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(at=st.floats(0, 1), size=st.integers(1, 400), how=st.sampled_from(["flip", "zero", "cut", "remove"]))
 def test_a_damaged_snapshot_is_made_good_from_the_one_before_and_the_journal(
@@ -217,6 +220,7 @@ def test_a_snapshot_that_nothing_stands_in_for_says_what_is_left(sound: Path, tm
     assert {name: (folder / name).read_bytes() for name in before} == before, "nothing was touched"
 
 
+@pytest.mark.fault(5)
 def test_a_missing_journal_is_told(sound: Path, tmp_path: Path) -> None:
     folder = fresh_copy(sound, tmp_path)
     (folder / "archive.000002.journal").unlink()

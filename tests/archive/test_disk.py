@@ -54,6 +54,7 @@ def nodes(path: Path) -> list[str | None]:
     return [event.node for event in EventReader(path.with_name("events.jsonl")).read() if event.kind == "n"]
 
 
+@pytest.mark.fault(7)
 def test_a_full_disk_refuses_the_commit_keeps_everything_and_goes_on_when_there_is_space(tiny_disk: Path) -> None:
     filler = tiny_disk / "filler"
     filler.write_bytes(bytes(400_000))
@@ -82,6 +83,7 @@ def test_a_full_disk_refuses_the_commit_keeps_everything_and_goes_on_when_there_
     again.close()
 
 
+@pytest.mark.fault(7)
 def test_an_archive_opens_on_a_full_disk_and_begins_none_there(tiny_disk: Path) -> None:
     path = tiny_disk / "archive.json"
     archive = Archive.open(path)
@@ -102,6 +104,7 @@ def test_an_archive_opens_on_a_full_disk_and_begins_none_there(tiny_disk: Path) 
         commit(Archive.open(tiny_disk / "other" / "archive.json"), 1)
 
 
+@pytest.mark.fault(8)
 def test_a_failed_fsync_makes_the_archive_read_only_and_is_never_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +174,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 PLACES = [("fdatasync", 5), ("fsync", 3), ("pwrite64", 9), ("rename", 1), ("fdatasync", 9), ("unlink", 1)]
 
 
+@pytest.mark.fault(8)
 @needs_strace
 @pytest.mark.parametrize(("call", "when"), PLACES[:3])
 def test_an_error_of_the_disk_from_the_kernel_acknowledges_nothing_more(tmp_path: Path, call: str, when: int) -> None:
@@ -178,6 +182,7 @@ def test_an_error_of_the_disk_from_the_kernel_acknowledges_nothing_more(tmp_path
     assert "closed" not in said
 
 
+@pytest.mark.fault(2)
 @needs_strace
 @pytest.mark.parametrize(("call", "when"), PLACES)
 def test_kill_9_within_a_call_loses_nothing_acknowledged(tmp_path: Path, call: str, when: int) -> None:
@@ -185,6 +190,7 @@ def test_kill_9_within_a_call_loses_nothing_acknowledged(tmp_path: Path, call: s
     assert "closed" not in said
 
 
+@pytest.mark.fault(2, 7, 8)
 @needs_strace
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])

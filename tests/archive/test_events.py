@@ -8,11 +8,21 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.archive.events import Event, EventReader, JsonLinesReader, LinesReader
+from engine.archive.events import Event, EventReader, JsonLinesReader, LinesReader, last_events
 
 
 def line(seq: int) -> bytes:
     return Event("log", None, {"n": seq}, seq, 1.0).line()
+
+
+def test_the_newest_events_of_a_kind_are_found_from_the_end_whatever_the_lines_between(tmp_path: Path) -> None:
+    kinds = ["steering", "log", "steering", "steering"]
+    lines = [Event(kind, None, {"n": i, "kind": "steering"}, i, 1.0).line() for i, kind in enumerate(kinds)]
+    (tmp_path / "events.jsonl").write_bytes(lines[0] + b'not json "kind":"steering"\n' + lines[1])
+    (tmp_path / "events-000001.jsonl").write_bytes(lines[2] + lines[3] + b'{"seq":9,"kind":"steering","no')
+    assert [e.seq for e in last_events(tmp_path, "steering", 9)] == [3, 2, 0]
+    assert [e.seq for e in last_events(tmp_path, "steering", 2)] == [3, 2]
+    assert last_events(tmp_path / "missing", "steering", 2) == []
 
 
 def test_an_event_reads_back_as_it_was_written(tmp_path: Path) -> None:
@@ -32,9 +42,7 @@ def test_a_file_that_comes_later_is_read_when_it_is_there(tmp_path: Path) -> Non
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(
-    st.lists(st.integers(1, 200), max_size=30), st.one_of(st.none(), st.integers(1, 400)), st.integers(1, 12)
-)
+@given(st.lists(st.integers(1, 200), max_size=30), st.one_of(st.none(), st.integers(1, 400)), st.integers(1, 12))
 def test_however_the_file_grows_each_event_comes_once_and_in_order(
     tmp_path: Path, cuts: list[int], max_bytes: int | None, count: int
 ) -> None:

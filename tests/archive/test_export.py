@@ -16,7 +16,7 @@ CANDIDATE_KEYS = (
     "id name parent depth status cause proposal code_sha256 verification overall benchmarks fidelity seeds "
     "reflection attribution confirmed cost provenance flags sandbox created finished"
 )
-TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status"
+TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status resumed"
 
 
 def test_every_fixed_key_is_there_and_no_other(finished_run: RunFolder) -> None:
@@ -74,6 +74,17 @@ def test_the_markdown_table_keeps_its_shape_whatever_a_model_wrote(finished_run:
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     assert "<script>" not in to_markdown(exported)
     assert [row.split(" | ")[0] for row in table[2:]] == ["| c001", "| c000", "| c002"]  # best first
+
+
+def test_a_training_that_went_on_from_a_checkpoint_says_how_well(finished_run: RunFolder) -> None:
+    archive = Archive.open(finished_run.archive)
+    how = {"c000-baseline-1": "exact", "c001-search-0": "inexact"}
+    archive.commit([Change("trials", id, {"resumed": said}) for id, said in how.items()], [])
+    archive.close()
+    exported = export_run(finished_run)
+    assert {t["id"]: t["resumed"] for t in exported["trials"] if t["resumed"] is not None} == how
+    line = next(line for line in to_markdown(exported).splitlines() if "inexactly" in line)
+    assert line.endswith(" may differ: c001-search-0.")
 
 
 def test_a_young_run_can_be_exported(run_folder: RunFolder) -> None:

@@ -19,9 +19,7 @@ def begin(runs: Path, name: str, created: float) -> RunFolder:
     return folder
 
 
-def test_a_run_is_found_by_id_by_folder_or_as_the_newest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_found_by_id_by_folder_or_as_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = tmp_path / "runs"
     old, new = begin(runs, "old", 1.0), begin(runs, "new", 2.0)
     os.utime(old.path, (9e9, 9e9))  # touched last, but created first

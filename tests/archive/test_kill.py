@@ -11,6 +11,8 @@ from engine.archive.events import Event, EventReader
 from engine.archive.folder import RunFolder
 from engine.archive.store import Archive, Change, read_archive
 
+FEW, MANY = 60, 1200
+"""Kills of a test."""
 ROUND = 20
 """Kills before a new folder is begun."""
 
@@ -72,14 +74,16 @@ def kill_many(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     return acknowledged, present
 
 
+@pytest.mark.fault(1, 6, times=FEW)
 def test_kill_9_in_a_loop_of_commits_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    acknowledged, present = kill_many(tmp_path, kills=60, seed=random.randrange(1 << 30))
+    acknowledged, present = kill_many(tmp_path, kills=FEW, seed=random.randrange(1 << 30))
     assert acknowledged > 600
     assert present == acknowledged
 
 
+@pytest.mark.fault(1, 6, times=MANY)
 @pytest.mark.slow
 def test_a_thousand_times_kill_9_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    acknowledged, present = kill_many(tmp_path, kills=1200, seed=4)
-    print(f"1200 kills, {acknowledged} commits acknowledged, {acknowledged - present} lost")
+    acknowledged, present = kill_many(tmp_path, kills=MANY, seed=4)
+    print(f"{MANY} kills, {acknowledged} commits acknowledged, {acknowledged - present} lost")
     assert present == acknowledged

@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from engine.archive.events import EventReader
 from engine.archive.store import Archive
+from tests.archive.images import NoImages, make_image, mounted
 from tests.archive.test_kill import write_until_killed
 
 pytestmark = pytest.mark.slow
@@ -21,19 +21,17 @@ TRIES = 40
 @pytest.fixture
 def image(tmp_path: Path) -> Iterator[Path]:
     """An ext4 image, mounted at `mounted` beside it."""
-    path, mounted = tmp_path / "disk.img", tmp_path / "mounted"
-    mounted.mkdir()
-    with path.open("wb") as file:
-        file.truncate(32 << 20)
-    for command in (["mkfs.ext4", "-q", path], ["mount", "-o", "loop", path, mounted]):
-        if shutil.which(command[0]) is None or subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip(f"{command[0]} does not work here (needs root and loop devices)")
+    path, place = tmp_path / "disk.img", tmp_path / "mounted"
+    place.mkdir()
     try:
-        yield path
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+        make_image(path, 32)
+        with mounted(path, place):
+            yield path
+    except NoImages as error:
+        pytest.skip(str(error))
 
 
+@pytest.mark.fault(3, times=TRIES)
 def test_a_power_cut_loses_nothing_acknowledged(image: Path, tmp_path: Path) -> None:
     dice, total = random.Random(7), 0
     after = tmp_path / "after"
@@ -56,8 +54,7 @@ def test_a_power_cut_loses_nothing_acknowledged(image: Path, tmp_path: Path) -> 
             shutil.copyfile(image, tmp_path / "cut.img")
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        subprocess.run(["mount", "-o", "loop", tmp_path / "cut.img", after], check=True)
-        try:
+        with mounted(tmp_path / "cut.img", after):
             found = after / path.parent.name / "archive.json"
             archive = Archive.open(found)
             assert all(damage.tail for damage in archive.damages)
@@ -66,8 +63,6 @@ def test_a_power_cut_loses_nothing_acknowledged(image: Path, tmp_path: Path) -> 
             nodes = [event.node for event in EventReader(found.with_name("events.jsonl")).read() if event.kind == "n"]
             assert nodes == [document["id"] for document in archive.candidates()]
             archive.close()
-        finally:
-            subprocess.run(["umount", after], check=True)
         total += len(acknowledged)
         shutil.rmtree(path.parent)
     print(f"{TRIES} power cuts, {total} commits acknowledged, 0 lost")

@@ -147,6 +147,7 @@ def test_events_that_found_no_space_are_written_when_there_is_some(run_folder: R
     os.close(full)
 
 
+@pytest.mark.fault(9)
 def test_a_second_writer_is_refused_and_readers_are_not(run_folder: RunFolder) -> None:
     archive = Archive.open(run_folder.archive)
     archive.commit([change("candidates", candidate(0))], [])

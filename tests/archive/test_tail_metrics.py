@@ -80,6 +80,16 @@ def test_steps_only_grow_so_a_resumed_trial_repeats_nothing(tmp_path: Path) -> N
     assert [point["step"] for point in MetricsTail(path, after=2).read()] == [3, 4]
 
 
+@pytest.mark.fault(25)
+def test_steps_beyond_the_end_of_a_training_are_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(path, {"step": 9}, {"step": 4}, {"step": 10_000}, {"step": 5})
+    tail = MetricsTail(path, last=5)
+    assert [point["step"] for point in tail.read()] == [4, 5]
+    assert tail.dropped == 2
+
+
+@pytest.mark.fault(25)
 def test_a_flood_is_read_in_bounded_bites(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(f'{{"step": {step}, "reward": 0.5}}\n' for step in range(30_000)))

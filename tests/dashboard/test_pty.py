@@ -107,6 +107,7 @@ def test_q_and_d_leave_a_live_run_alone(tmp_path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.fault(13)
 def test_a_hang_up_ends_the_viewer(runs: Path) -> None:
     terminal = Terminal(runs, 24, 80)
     terminal.wait_for("c004")

@@ -49,7 +49,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_wheel_holds_both_packages_the_styles_the_profiles_and_the_shipped_model(wheel: Path) -> None:
+def test_the_wheel_holds_both_packages_the_styles_the_profiles_the_prompts_and_the_shipped_model(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"engine/contract.py", "poise_tui/cli.py", "engine/profiles/tiny.toml"} <= names
     for style in (ROOT / "styles").rglob("*.tcss"):
@@ -57,6 +57,8 @@ def test_the_wheel_holds_both_packages_the_styles_the_profiles_and_the_shipped_m
     for file in (ROOT / "engine" / "profiles" / "tiny_model").iterdir():
         assert f"engine/profiles/tiny_model/{file.name}" in names
     assert any(name.endswith(".safetensors") for name in names)
+    for file in (ROOT / "engine" / "search" / "prompts").glob("*.md"):
+        assert f"engine/search/prompts/{file.name}" in names
     outside = {name for name in names if name.split("/")[0] not in ("engine", "poise_tui")}
     assert all(".dist-info/" in name for name in outside)
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)

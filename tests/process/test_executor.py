@@ -91,6 +91,7 @@ async def test_a_job_that_ignores_termination_is_killed(executor: LocalExecutor,
     assert result["exit"] == -signal.SIGKILL
 
 
+@pytest.mark.fault(16)
 async def test_a_stopped_process_is_found_by_its_deadline(executor: LocalExecutor, make_job: MakeJob) -> None:
     job = make_job("loop", limits={"wall_seconds": 0.3})
     result = await executor.run(job, lambda pid: os.kill(pid, signal.SIGSTOP))
@@ -102,11 +103,13 @@ async def test_processor_time_is_limited(executor: LocalExecutor, make_job: Make
     assert (result["status"], result["cause"]) == ("timeout", "used more than 1 s of processor time")
 
 
+@pytest.mark.fault(17)
 async def test_memory_is_limited_and_named_as_the_cause(executor: LocalExecutor, make_job: MakeJob) -> None:
     result = await executor.run(make_job("allocate", limits={"wall_seconds": 30, "memory_mb": 200}))
     assert (result["status"], result["cause"]) == ("failed", "out of memory (limit 200 MB)")
 
 
+@pytest.mark.fault(25)
 async def test_a_log_cannot_fill_the_disk(executor: LocalExecutor, make_job: MakeJob) -> None:
     job = make_job("print_for_ever", limits={"wall_seconds": 30, "file_mb": 1})
     result = await executor.run(job)

@@ -21,6 +21,7 @@ from tests.process.conftest import MakeJob, open_descriptors, read_when_written,
 CHECKOUT = Path(__file__).parents[2]
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_survives_the_engine(tmp_path: Path, sig: signal.Signals) -> None:
     engine = subprocess.Popen(
@@ -35,6 +36,7 @@ def test_nothing_survives_the_engine(tmp_path: Path, sig: signal.Signals) -> Non
     wait_gone(pids)
 
 
+@pytest.mark.fault(11)
 async def test_a_killed_fork_server_takes_its_children_along_and_is_replaced(
     launcher: Launcher, make_job: MakeJob
 ) -> None:

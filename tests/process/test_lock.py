@@ -55,6 +55,7 @@ def test_the_lock_says_who_holds_it_and_where_it_listens(lock_path: Path) -> Non
     assert live_holder(lock_path) is None
 
 
+@pytest.mark.fault(9)
 def test_a_second_engine_is_refused_with_the_holders_name(lock_path: Path) -> None:
     holder = hold(lock_path)
     message = f"run demo is locked: its engine is process {holder.pid} on {os.uname().nodename}"
@@ -67,6 +68,7 @@ def test_a_second_engine_is_refused_with_the_holders_name(lock_path: Path) -> No
     holder.wait()
 
 
+@pytest.mark.fault(10)
 def test_the_lock_of_a_killed_engine_is_taken_over(lock_path: Path) -> None:
     holder = hold(lock_path)
     holder.send_signal(signal.SIGKILL)
@@ -76,6 +78,7 @@ def test_the_lock_of_a_killed_engine_is_taken_over(lock_path: Path) -> None:
     RunLock.acquire(lock_path, "/run/y.sock").release()
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("change", [{"start_time": 1}, {"boot_id": "another boot"}, {"pid": 2**22 + 1}])
 def test_a_reused_pid_or_a_reboot_does_not_count_as_alive(lock_path: Path, change: dict[str, object]) -> None:
     RunLock.acquire(lock_path, "/run/x.sock")

@@ -20,6 +20,7 @@ from tests.process.conftest import MakeJob, read_when_written, wait_gone
 STEPS = {"progress": "metrics.jsonl"}
 
 
+@pytest.mark.fault(16)
 async def test_a_job_without_progress_is_ended_with_all_it_started(executor: LocalExecutor, make_job: MakeJob) -> None:
     job = make_job("steps", hang=True, limits={"wall_seconds": 30, "step_seconds": 0.4}, **STEPS)
     began = time.monotonic()
@@ -33,6 +34,7 @@ async def test_a_job_without_progress_is_ended_with_all_it_started(executor: Loc
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.fault(16)
 async def test_a_stopped_trainer_is_found_by_the_steps_it_does_not_make(
     executor: LocalExecutor, make_job: MakeJob
 ) -> None:
@@ -59,6 +61,7 @@ async def test_a_job_without_steps_hangs_if_it_overruns_its_time_and_does_nothin
     assert (await executor.run(make_job(function, limits={"wall_seconds": 0.8})))["reason"] == reason
 
 
+@pytest.mark.fault(19)
 def test_a_machine_that_was_paused_kills_nobody_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(executors.time, "monotonic", lambda: now)
@@ -90,6 +93,7 @@ async def test_a_fork_server_that_does_not_come_up_has_a_deadline(make_job: Make
     await launcher.close()
 
 
+@pytest.mark.fault(16)
 async def test_a_stopped_fork_server_is_replaced(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its children included, whose ends it would never tell."""
     monkeypatch.setattr(launch, "REAP_SECONDS", 0.5)
@@ -152,6 +156,7 @@ async def test_every_failure_that_can_be_mended_says_which_it_is(
     assert (await executor.run(make_job(function, **fields)))["reason"] == reason
 
 
+@pytest.mark.fault(12)
 async def test_a_job_killed_from_outside_is_told_from_one_we_killed(
     executor: LocalExecutor, make_job: MakeJob
 ) -> None:

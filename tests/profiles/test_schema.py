@@ -32,6 +32,7 @@ batch_size = 800
 performance = 0.6
 diversity = 0.2
 pareto = 0.2
+bayes = 0.2
 [limits]
 verify_seconds = 60
 train_seconds = 600
@@ -98,6 +99,9 @@ def test_tiny_keeps_the_mechanisms_alive() -> None:
         ("problems = 100", "problems = {add = 0}", "score.problems.add = 0: expected greater"),
         ('name = "tiny"', "lora_target = 3", "model.lora_target = 3: expected a valid string or a valid list"),
         ("performance = 0.6", "performance = -1", "search.weights.performance = -1: expected"),
+        ("[search.weights]", "parents = 0\n[search.weights]", "search.parents = 0: expected greater"),
+        ("[limits]", "[search.potential]\ngamma = 1.1\n[limits]", "search.potential.gamma = 1.1: expected less"),
+        ("[limits]", "[search.potential]\nkapa = 1\n[limits]", "unknown key search.potential.kapa; known here: gamma"),
         ('name = "mine"', 'name = "../x"', "name = '../x': expected match pattern"),
     ],
 )
@@ -117,7 +121,7 @@ def test_weights_that_choose_nothing_are_refused(tmp_path: Path) -> None:
     path = changed(tmp_path, "performance = 0.6", "performance = 0")
     assert load_profile(path).search.weights.performance == 0
     path.write_text(MINE.replace("= 0.6", "= 0").replace("= 0.2", "= 0"))
-    assert "[search.weights] one of performance, diversity and pareto must be more than 0" in refusal(path)
+    assert "[search.weights] one of performance, diversity, pareto and bayes must be more than 0" in refusal(path)
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:

@@ -6,6 +6,8 @@ import ast
 import json
 import tomllib
 
+import pytest
+
 from engine.archive.events import EventReader
 from engine.archive.store import read_archive
 from tests.run.conftest import Finished, finish
@@ -103,6 +105,7 @@ def test_an_algorithm_file_imports_only_what_the_contract_allows(finished: Finis
         assert modules <= {"torch", "math", "typing", "dataclasses", "engine.contract", "__future__"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_lineage_and_scores_with_one_worker(
     finished: Finished, shared_world: World
 ) -> None:

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import psutil
@@ -25,74 +24,10 @@ from engine.archive.store import read_archive
 from engine.process.control import send
 from engine.training.checkpoints import furthest
 from tests.run.conftest import Finished
+from tests.run.victims import no_engine, same, start, trainers
 from tests.run.world import Events, World, engine_process, profile, wait_for
 
 SHIM = Path(__file__).parent / "shim"
-SAME = ("id", "name", "parent", "code_sha256", "status", "overall", "benchmarks", "proposal", "seeds")
-
-
-def start(world: World, *more: str, environment: dict[str, str] | None = None, **changes: str) -> subprocess.Popen[str]:
-    """`poise run --headless` of two candidates; its stderr is kept apart."""
-    arguments = ("--profile", str(profile(world.path, **changes)), "--name", "r", "--seed", "1", "--workers", "2")
-    command = [sys.executable, "-P", "-m", "poise_tui", "run", "--headless", *arguments, *more]
-    with (world.path / "out.log").open("w") as out, (world.path / "err.log").open("w") as err:
-        client = subprocess.Popen(
-            command, env={**world.environment, **(environment or {})}, cwd=world.path, stdout=out, stderr=err, text=True
-        )
-    wait_for(world.folder("r").events.exists, "the run's events")
-    return client
-
-
-def mine(world: World) -> list[psutil.Process]:
-    """Every process that works in this world's folders."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            inside = process.cwd().startswith(str(world.path / "runs"))
-            if (inside or str(world.path) in " ".join(process.cmdline())) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if process.pid != os.getpid()]
-
-
-def trainers(world: World) -> list[psutil.Process]:
-    """Processes of trainings and scorings."""
-    found = []
-    for process in mine(world):
-        try:
-            if process.cwd().startswith(str(world.folder("r").path / "trials")):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def no_engine(world: World) -> None:
-    wait_for(lambda: world.folder("r").engine() is None, "the engine is gone")
-    wait_for(lambda: not mine(world), "no process is left behind", deadline=10)
-
-
-def same(world: World, reference: dict[str, Any], candidates: int) -> None:
-    """The run has ended as the one that nothing happened to, and nothing was done twice."""
-    ours = world.export("r")
-    assert ours["run"]["status"] == "finished"
-    assert len(ours["candidates"]) == candidates + 1
-    for one, other in zip(ours["candidates"], reference["candidates"], strict=False):
-        assert {k: one[k] for k in SAME} == {k: other[k] for k in SAME}
-    events = EventReader(world.folder("r").events).read()
-    assert [e.seq for e in events] == list(range(1, len(events) + 1))
-    scored = Counter(e.data["trial"] for e in events if e.kind == "trial.updated" and e.data.get("status") == "scored")
-    assert set(scored.values()) == {1} and len(scored) == len(ours["trials"])
-    created = Counter(e.node for e in events if e.kind == "candidate.created")
-    assert set(created.values()) == {1}
-    metrics = [e.data for e in events if e.kind == "trial.metrics"]
-    for trial in {data["trial"] for data in metrics}:
-        told = [point["step"] for data in metrics if data["trial"] == trial for point in data["points"]]
-        assert told == sorted(set(told)), "no step is told twice"
-    calls = [json.loads(line) for line in world.folder("r").llm.read_text().splitlines()]
-    asked = Counter((c["purpose"], c["seed"], c["turn"], c["prompt"]) for c in calls if c["ok"])
-    assert set(asked.values()) == {1}, "no answer that was recorded is asked for again"
 
 
 def kill_at_random(world: World, kills: int, seed: int, longest: float) -> Counter[str]:
@@ -129,6 +64,7 @@ def kill_at_random(world: World, kills: int, seed: int, longest: float) -> Count
     return done
 
 
+@pytest.mark.fault(11, 12, 13)
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(finished: Finished, world: World) -> None:
     client = start(world, "--candidates", "2", retries="20")
     Events(world.folder("r")).wait("trial.metrics")
@@ -140,6 +76,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(finished
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(9, 15, 16)
 def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happened(
     finished: Finished, world: World
 ) -> None:
@@ -154,7 +91,10 @@ def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happ
     assert not stopped.is_running()
     refused = subprocess.run(
         [sys.executable, "-P", "-m", "engine", "resume", json.dumps({"run_dir": str(world.folder("r").path)})],
-        env=world.environment, capture_output=True, text=True, check=False,
+        env=world.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     holder = engine_process(world.folder("r")).pid
     assert refused.returncode == 4 and f"its engine is process {holder}" in refused.stderr
@@ -176,6 +116,31 @@ def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happ
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(12, 16)
+def test_a_training_that_is_killed_or_stopped_more_often_than_allowed_is_marked_and_the_run_goes_on(
+    world: World,
+) -> None:
+    """No retries: kill -9 to one of the root's trainings, SIGSTOP to a candidate's."""
+    client = start(world, "--candidates", "1", retries="0", step_seconds="3.0")
+    events = Events(world.folder("r"))
+    for trial, hurt in (("c000-baseline-1", signal.SIGKILL), ("c001-search-0", signal.SIGSTOP)):
+        events.wait("trial.metrics", trial=trial)
+        [victim] = [p for p in trainers(world) if p.cwd().endswith(trial)]
+        victim.send_signal(hurt)
+    assert client.wait(120) == 0
+    no_engine(world)
+    causes = {t["id"]: t["cause"] for t in read_archive(world.folder("r").archive).trials() if t["cause"]}
+    assert causes == {
+        "c000-baseline-1": "ended by signal 9 (Killed): out of memory, or killed from outside "
+        "(given up after 1 starts without progress)",
+        "c001-search-0": "made no progress for 3 s (given up after 1 starts without progress)",
+    }
+    root, stopped = world.export("r")["candidates"]
+    assert (root["status"], root["cause"]) == ("scored", None)
+    assert (stopped["status"], stopped["cause"]) == ("failed", causes["c001-search-0"])
+
+
+@pytest.mark.fault(19)
 def test_a_clock_that_jumps_by_a_day_changes_nothing(finished: Finished, world: World) -> None:
     client = start(
         world, "--candidates", "1", "--hours", "1", environment={"PYTHONPATH": str(SHIM), "POISE_TEST_CLOCK": "1"}
@@ -188,11 +153,10 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(finished: Finished, world: 
     assert world.export("r")["run"]["spent"]["wall_seconds"] < 600
 
 
+@pytest.mark.fault(8)
 def test_a_disk_that_fails_stops_the_engine_loudly(world: World) -> None:
     trigger = world.path / "broken"
-    client = start(
-        world, "--candidates", "1", environment={"PYTHONPATH": str(SHIM), "POISE_TEST_FSYNC": str(trigger)}
-    )
+    client = start(world, "--candidates", "1", environment={"PYTHONPATH": str(SHIM), "POISE_TEST_FSYNC": str(trigger)})
     Events(world.folder("r")).wait("trial.metrics")
     before = len(EventReader(world.folder("r").events).read())
     trigger.touch()
@@ -236,7 +200,10 @@ def fill(path: Path, leave: int) -> None:
                 continue
 
 
-@pytest.mark.parametrize("left", [0, 8 << 20], ids=["full", "below the reserve"])
+@pytest.mark.fault(7)
+@pytest.mark.parametrize(
+    "left", [pytest.param(0, id="full"), pytest.param(8 << 20, id="below the reserve", marks=pytest.mark.slow)]
+)
 def test_a_full_disk_pauses_the_run_until_there_is_space(finished: Finished, small_disk: World, left: int) -> None:
     world = small_disk
     client = start(world, "--candidates", "2", disk_reserve_mb="16.0" if left else "0.0", retries="20")
@@ -259,6 +226,7 @@ def test_a_full_disk_pauses_the_run_until_there_is_space(finished: Finished, sma
     same(world, finished.export, 2)
 
 
+@pytest.mark.fault(18)
 def test_a_training_that_diverges_ends_early_and_is_never_best(world: World) -> None:
     client = start(world, "--candidates", "1", learning_rate="1e30")
     assert client.wait(120) == 0
@@ -268,6 +236,7 @@ def test_a_training_that_diverges_ends_early_and_is_never_best(world: World) -> 
     assert json.loads(world.poise("status", "r", "--json").stdout)["best"] == []
 
 
+@pytest.mark.fault(11, 12, 13, times=6)
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_ends_as_if_nothing_had_happened(world: World) -> None:
     changes = {"updates": "60", "retries": "20"}

@@ -166,7 +166,7 @@ async def test_a_command_that_is_sent_twice_is_obeyed_once_and_says_who_sent_it(
     steering = Steering(engine)  # type: ignore[arg-type]
     for _ in range(2):
         assert await steering.handle("pin", {"node": "c001", "by": "cli", "id": "k1", "uid": 0}) == {}
-    assert engine.told == [{"command": "pin", "node": "c001", "by": "cli", "user": "root"}]
+    assert engine.told == [{"command": "pin", "node": "c001", "by": "cli", "user": "root", "id": "k1", "answer": {}}]
     await steering.handle("pin", {"node": "c001", "by": "cli", "id": "k2", "uid": 0})
     assert len(engine.told) == 2
     for _ in range(2):  # a refusal is remembered too

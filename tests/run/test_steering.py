@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+from typing import Any
 
 import psutil
 import pytest
 
 from engine.archive.events import EventReader
-from engine.archive.store import Archive, Change
-from tests.run.conftest import Finished, finish
+from engine.archive.store import Archive, Change, read_archive
+from engine.process.control import send
+from tests.run.conftest import Finished
 from tests.run.world import Events, World, engine_process, profile, wait_for
 
 LONG = {"updates": "150"}
@@ -89,6 +91,38 @@ def test_a_pruned_branch_is_killed_and_can_be_restored(world: World) -> None:
     assert told == [("prune", "c001"), ("restore", "c001")]
 
 
+def test_a_command_sent_again_after_its_engine_was_killed_is_not_obeyed_again(world: World) -> None:
+    """A client that did not hear the answer may ask the next engine; by then the user may want something else."""
+    client, events = start(world, "--candidates", "1", "--workers", "1", **LONG, baseline_seeds="1")
+    folder = world.folder("r")
+    events.wait("candidate.created", "c001")
+
+    def ask(command: str, node: str, id: str) -> dict[str, Any]:
+        holder = wait_for(folder.engine, "an engine")
+        return send(holder.socket, command, node=node, by="cli", id=id, timeout=60)
+
+    pruned = ask("prune", "c001", "k1")
+    assert pruned == {"pruned": ["c001"]}
+    ask("restore", "c001", "k2")
+    ask("pin", "c000", "k3")
+    ask("unpin", "c000", "k4")
+    family = [engine_process(folder), *engine_process(folder).children(recursive=True)]
+    family[0].kill()
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    client.wait(60)
+    assert world.poise("resume", "r").returncode == 0
+    assert ask("prune", "c001", "k1") == pruned, "the answer is the one it got"
+    assert ask("pin", "c000", "k3") == {}
+    now = {c["id"]: c for c in read_archive(folder.archive).candidates()}
+    assert now["c001"]["status"] != "pruned" and not now["c000"]["pinned"]
+    ask("pin", "c000", "k5")
+    assert read_archive(folder.archive).candidate("c000")["pinned"]
+    told = [e.data["id"] for e in events.update() if e.kind == "steering"]
+    assert told == ["k1", "k2", "k3", "k4", "k5"]
+    assert world.poise("stop", "r").returncode == 0
+    wait_for(lambda: folder.engine() is None, "the engine has ended")
+
+
 def test_unknown_nodes_and_runs_are_one_clear_line(world: World) -> None:
     client, events = start(world, "--candidates", "1", "--workers", "1", **LONG)
     events.wait("trial.metrics", "c000")
@@ -104,9 +138,10 @@ def test_unknown_nodes_and_runs_are_one_clear_line(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["stop", "kill -9"])
-def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(world: World, how: str) -> None:
+def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(
+    finished: Finished, world: World, how: str
+) -> None:
     """Same lineage, same scores to the last digit: checkpoints resume bit for bit."""
-    undisturbed = finish(world, "undisturbed", workers=2, candidates=2)
     client, events = start(world, "--candidates", "2", "--workers", "2")
     events.wait("trial.metrics", "c000")
     engine = engine_process(world.folder("r"))
@@ -124,8 +159,10 @@ def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(world:
     assert resumed.returncode == 0, resumed.stderr
     events.wait("run.status", status="finished")
     wait_for(lambda: world.folder("r").engine() is None, "the engine is gone")
-    ours, theirs = world.export("r"), undisturbed.export
-    for one, other in zip(ours["candidates"], theirs["candidates"], strict=True):
+    ours = world.export("r")
+    assert len(ours["candidates"]) == 3
+    assert {t["resumed"] for t in ours["trials"]} <= {None, "exact"}
+    for one, other in zip(ours["candidates"], finished.export["candidates"][:3], strict=True):
         for key in ("id", "name", "parent", "code_sha256", "overall", "benchmarks"):
             assert one[key] == other[key], (one["id"], key)
 
@@ -139,10 +176,14 @@ def test_killing_the_client_changes_nothing_for_the_engine(world: World) -> None
     assert [c["status"] for c in world.export("r")["candidates"]] == ["scored", "scored"]
     finished = world.poise("resume", "r")
     assert finished.returncode == 4 and "is finished" in finished.stderr
-    assert world.poise("resume", "r", "--candidates", "2").returncode == 0
+    less = world.poise("resume", "r", "--candidates", "2", "--hours", "0.0001")
+    assert less.returncode == 2 and less.stderr.startswith("poise: --hours 0.0001: run r has used "), less.stderr
+    assert world.poise("resume", "r", "--candidates", "2", "--hours", "1", "--usd", "3").returncode == 0
     events.wait("candidate.created", "c002")
     wait_for(lambda: world.folder("r").engine() is None, "the extended run has ended")
-    assert len(world.export("r")["candidates"]) == 3
+    extended = world.export("r")
+    assert len(extended["candidates"]) == 3
+    assert extended["run"]["budget"] == {"candidates": 2, "hours": 1.0, "gpu_hours": None, "usd": 3.0}
 
 
 def test_a_crash_between_a_score_and_its_reflection_is_made_good(finished: Finished, world: World) -> None:

@@ -12,7 +12,7 @@ from engine.search.answers import read_algorithm
 from engine.search.composer import compose
 from engine.search.context import Request, evidence_block
 from engine.search.evidence import Benchmark, Evidence
-from engine.search.select import select_parent
+from engine.search.select import select_round
 
 TASKS = ("add", "chain", "mod", "reverse", "sort", "count")
 ROOT_CODE = '"""GRPO."""\n\nfrom engine.contract import Algorithm\n\nalgorithm = Algorithm(name="GRPO")\n'
@@ -40,7 +40,7 @@ def archive(seed: int, candidates: int) -> list[Evidence]:
     rng = random.Random(f"archive {seed}")
     found = [ROOT]
     for k in range(1, candidates + 1):
-        parent = select_parent(found, seed=seed, k=k).parent
+        parent = select_round(found, seed=seed, round=k, parents=1)[0].parent
         name, mechanisms = read_algorithm(compose(evidence_block(Request(parent, found, "")), seed * 1000 + k)["code"])
         if rng.random() < 0.1:
             found.append(Evidence(f"c{k:03d}", name, parent, "failed", mechanisms, cause="diverged: loss is nan"))

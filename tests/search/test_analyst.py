@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from engine.algorithms.catalogue import catalogue
-from engine.search.analyst import LONGEST, Case, overall_difference, reflect, reflection_messages
-from engine.search.context import suggestion_of
+from engine.search.analyst import LONGEST, Case, reflect, reflection_messages
+from engine.search.contrast import overall_difference
 from engine.search.curves import read_points, summarize
 from engine.search.evidence import Evidence
+from engine.search.sections import suggestion_of
 from engine.search.symptoms import SYMPTOMS
 from tests.search.samples import ROOT, choice, scored
 
@@ -125,15 +127,21 @@ def test_the_root_has_a_reflection() -> None:
 
 def test_a_metrics_file_may_be_torn_missing_or_hostile(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    assert read_points(path) == []
+    assert read_points(path, updates=1000) == []
     good = json.dumps({"step": 1, "reward": 0.5, "kl": None, "grad_norm": 1.0})
     path.write_bytes(
-        good.encode() + b'\nnot json\n[1]\n\xff\xfe\n{"step": "two", "reward": "high", "kl": NaN}\n{"step": 3, "rew'
+        good.encode()
+        + b'\nnot json\n[1]\n\xff\xfe\n{"step": 2, "reward": "high", "kl": NaN}\n{"step": "x"}\n'
+        + b"[" * 9000
+        + b'\n{"step": 3, "rew'
     )
-    curves = summarize(read_points(path))
+    curves = summarize(read_points(path, updates=1000))
     assert curves.updates == 2
     assert curves.means == {"reward": 0.5, "grad_norm": 1.0} and curves.trends["kl"] is None
     assert "## Suggestion" in reflect(Case(CHILD, ROOT, curves))
+    path.unlink()
+    os.mkfifo(path)
+    assert read_points(path, updates=1000) == [], "a pipe is not waited for"
 
 
 def test_reflections_and_their_prompts_are_bounded_and_clean() -> None:

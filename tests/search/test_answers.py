@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.algorithms.lint import MAX_SOURCE
-from engine.search.answers import LONGEST_ANSWER, BadAnswer, read_algorithm, read_answer, with_name
+from engine.search.answers import (
+    LONGEST_ANSWER,
+    BadAnswer,
+    ProposalAnswer,
+    read_algorithm,
+    read_answer,
+    stated_claims,
+    with_claims,
+    with_name,
+)
 from tests.search.samples import answer_text, choice
 
 GOOD = json.loads(answer_text("Good-GRPO", "ClipHigher"))
@@ -113,3 +123,45 @@ def test_any_text_is_an_answer_or_a_bad_answer(text: str) -> None:
 def test_renaming_changes_the_name_and_nothing_else(assignment: str) -> None:
     code = CODE.split(CALL)[0] + f"algorithm = {assignment}  # ö\n"
     assert with_name(code, "New-GRPO") == code.replace("Öld", "New-GRPO")
+
+
+def test_what_is_expected_becomes_a_claim_that_verification_measures() -> None:
+    answer = read_answer(json.dumps({**GOOD, "expected": ["weakens_kl", "no_std_division"], "risks": ["none"]}))
+    assert answer.expected == stated_claims(answer.code) == ("weakens_kl", "no_std_division")
+    again = read_answer(json.dumps({**GOOD, "code": answer.code, "expected": ["weakens_kl", "lifts_all_pass"]}))
+    assert again.expected == stated_claims(again.code) == ("weakens_kl", "no_std_division", "lifts_all_pass")
+    assert read_algorithm(again.code) == read_algorithm(CODE)
+
+
+def test_a_claim_that_does_not_exist_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(BadAnswer, match="did you mean penalises_length"):
+        read_answer(json.dumps({**GOOD, "expected": ["penalizes_length"]}))
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        'Algorithm("Öld", (ClipHigher(),))',
+        'Algorithm("Öld", (ClipHigher(),), ("weakens_kl",))',
+        'Algorithm(name="Öld", mechanisms=((ClipHigher()),),  # ö, a comment\n)',
+        'Algorithm(\n    name="Öld",\n    mechanisms=(\n        ClipHigher(),\n    ),\n    claims=("weakens_kl",\n))',
+        'Algorithm(claims="weakens_kl", name="Öld", mechanisms=(ClipHigher(),))',
+    ],
+)
+@pytest.mark.parametrize("claims", [(), ("lifts_all_pass",), ("lifts_all_pass", "weakens_kl")])
+def test_claims_are_put_into_a_file_however_it_is_written_and_change_nothing_else(
+    assignment: str, claims: tuple[str, ...]
+) -> None:
+    code = CODE.split(CALL)[0] + f"algorithm = {assignment}\nafter = 'ö'\n"
+    changed = with_claims(code, claims)
+    assert stated_claims(changed) == claims
+    assert (changed.split(CALL)[0], changed.splitlines()[-1]) == (code.split(CALL)[0], "after = 'ö'")
+    assert ast.dump(ast.parse(with_claims(changed, ()))) == ast.dump(ast.parse(with_claims(code, ())))
+
+
+def test_an_answer_without_the_newer_fields_is_read_and_the_schema_asks_for_all_of_them() -> None:
+    answer = read_answer(json.dumps(GOOD))
+    assert (answer.bottleneck, answer.words, answer.risks) == ("", (), ())
+    schema = ProposalAnswer.model_json_schema()
+    assert set(schema["required"]) == set(schema["properties"]) >= {"bottleneck", "expected", "mechanisms", "risks"}
+    assert "default" not in json.dumps(schema)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,12 +19,16 @@ from engine.algorithms.catalogue import catalogue, conflicts, key_of
 from engine.algorithms.lint import lint
 from engine.algorithms.render import render
 from engine.errors import PoiseError
-from engine.search.answers import read_algorithm
+from engine.search import composer_provider
+from engine.search.answers import read_algorithm, stated_claims
 from engine.search.composer import compose
-from engine.search.context import Request, evidence_block
+from engine.search.context import Request, evidence_block, proposal_messages, repair_messages
+from engine.search.directions import directions
 from engine.search.evidence import Evidence
+from engine.search.findings import Finding
 from engine.search.moves import MOST
-from engine.search.select import select_parent
+from engine.search.select import select_round
+from engine.search.symptoms import SYMPTOMS
 from tests.search.samples import ROOT, ROOT_CODE, archive, choice, scored
 
 ARCHIVES = {n: archive(1, n) for n in (0, 3, 12, 40)}
@@ -64,10 +70,15 @@ def test_it_is_deterministic_new_and_legal_whatever_the_seed_and_archive(
 
 
 def test_decisions_in_a_row_never_repeat_a_set_even_one_that_the_prompt_has_no_room_for() -> None:
-    candidates = archive(7, 150)
-    shown = evidence_block(Request("c000", candidates, ""))["candidates"]
-    assert len(shown) < 100, "the archive must be larger than the prompt, or this proves less than it says"
-    assert len({c.key for c in candidates}) == 151
+    candidates, rng = [ROOT], random.Random("in a row")
+    for k in range(1, 51):
+        parent = rng.choice(candidates[-20:]).id
+        evidence = evidence_block(Request(parent, candidates, ""), 6_000)
+        name, mechanisms = read_algorithm(compose(evidence, k)["code"])
+        candidates.append(replace(scored(f"c{k:03d}", parent, mechanisms, rng.gauss(30, 4)), name=name))
+    shown = evidence["candidates"]
+    assert len(shown) < 35, "the archive must be larger than the prompt, or this proves less than it says"
+    assert len({c.key for c in candidates}) == 51
 
 
 def test_the_order_of_pythons_hashes_changes_nothing() -> None:
@@ -99,7 +110,7 @@ def test_every_kind_of_change_happens() -> None:
     donor = scored("c002", "c000", (choice("SequenceRatio"), choice("TokenMean")), 32.0)
     kinds: Counter[str] = Counter()
     before = {m.name: m.key for m in parent.mechanisms}
-    for seed in range(200):
+    for seed in range(120):
         _, mechanisms = read_algorithm(compose(block([ROOT, parent, donor], "c001"), seed)["code"])
         after = {m.name: m.key for m in mechanisms}
         new, gone = after.keys() - before.keys(), before.keys() - after.keys()
@@ -125,7 +136,7 @@ def test_evidence_moves_it_towards_what_gained_and_away_from_what_lost_or_failed
         replace(scored(f"c3{i}", "c000", (choice("MeanScale", p_min=p),)), status="failed", overall=None)
         for i, p in enumerate((0.0625, 0.25))
     ]
-    found = changed([ROOT, *gained, *lost, *broke], 300)
+    found = changed([ROOT, *gained, *lost, *broke], 150)
     assert found["TokenMean"] > 3 * max(found["SoftGate"], 1)
     assert found["TokenMean"] > 3 * max(found["MeanScale"], 1)
 
@@ -150,7 +161,7 @@ def test_searching_by_evidence_proposes_better_algorithms_than_searching_blindly
         found, truth = [ROOT], [0.0]
         for k in range(1, 17):
             known = [replace(c, overall=30.0) for c in found] if blind else found
-            parent = select_parent(known, seed=world, k=k).parent
+            parent = select_round(known, seed=world, round=k, parents=1)[0].parent
             name, mechanisms = read_algorithm(compose(block(known, parent), world * 100 + k)["code"])
             truth.append(sum(effect[m.name] for m in mechanisms))
             score = 30.0 + truth[-1] + rng.gauss(0, 0.8)
@@ -236,3 +247,128 @@ def test_a_parents_own_form_of_a_library_mechanism_stays_its_own() -> None:
 def test_a_block_that_is_none_is_refused_in_one_line(broken: dict) -> None:  # type: ignore[type-arg]
     with pytest.raises(PoiseError, match="evidence block cannot be read"):
         compose(broken, 1)
+
+
+# Directions, directives, claims.
+
+
+def composed(direction: str, seed: int, candidates: list[Evidence], parent: str = "c000", **more: Any) -> Any:
+    evidence = {**block(candidates, parent), "direction": direction, **more}
+    answer = compose(evidence, seed)
+    before = {m.name: m.key for m in next(c for c in candidates if c.id == parent).mechanisms}
+    after = {m.name: m.key for m in read_algorithm(answer["code"])[1]}
+    return answer, before, after
+
+
+PARENT = scored("c001", "c000", (choice("NoStd"), choice("AdvantageClip")), 31.0)
+DONOR = scored("c002", "c000", (choice("SequenceRatio"), choice("AdvantageClip", limit=3.0)), 34.0)
+FAMILY = [ROOT, PARENT, DONOR]
+
+
+def test_repair_brings_in_a_remedy_of_the_symptom_it_is_told() -> None:
+    cure = next(s for s in SYMPTOMS if s.name == "entropy collapses")
+    for seed in range(20):
+        told = "repair: c001-GRPO suffers from this: entropy collapses (entropy 1 to 0.2). Cure it."
+        answer, before, after = composed(told, seed, FAMILY, "c001")
+        assert set(cure.remedies) & (after.keys() - before.keys())
+        assert "entropy 1 to 0.2" in answer["bottleneck"] and cure.meaning in answer["hypothesis"]
+
+
+def test_cross_brings_over_mechanisms_of_another_lineage_and_one_of_the_same_name_takes_its_place() -> None:
+    kinds = Counter()
+    for seed in range(40):
+        answer, before, after = composed("cross: ...", seed, FAMILY, "c001")
+        foreign = {n: k for n, k in after.items() if before.get(n) != k}
+        assert foreign and foreign.items() <= DONOR.keys.items() and before.keys() <= after.keys()
+        assert DONOR.name in answer["hypothesis"]
+        kinds["replaced" if "AdvantageClip" in foreign else "added"] += 1
+    assert len(kinds) == 2
+
+
+def test_tune_simplify_and_invent_do_that_and_nothing_else() -> None:
+    for seed in range(15):
+        _, before, after = composed("tune: ...", seed, FAMILY, "c001")
+        assert before.keys() == after.keys() and before != after
+        _, before, after = composed("simplify: ...", seed, FAMILY, "c001")
+        assert len(after) == 1 and after.items() <= before.items()
+        _, before, after = composed(
+            "invent: change the stage `kl`, which was hardly touched yet.", seed, FAMILY, "c001"
+        )
+        assert any("kl" in catalogue()[name].stages for name in after.keys() - before.keys())
+
+
+def test_an_open_idea_is_brought_over_to_the_parent_once() -> None:
+    open_idea = {"id": "c002/3", "name": "Waiting-GRPO", "mechanisms": [choice("TokenMean").document()]}
+    answer, before, after = composed("idea: ...", 1, FAMILY, "c001", ideas=[open_idea])
+    assert after.keys() - before.keys() == {"TokenMean"} and "Waiting-GRPO" in answer["hypothesis"]
+    done = scored("c003", "c001", (*PARENT.mechanisms, choice("TokenMean")))
+    _, _, after = composed("idea: ...", 1, [*FAMILY, done], "c001", ideas=[open_idea])
+    assert key_of(read_algorithm(compose(block([*FAMILY, done], "c001"), 1)["code"])[1]) != done.key
+    assert after != done.keys
+
+
+def test_a_direction_with_nothing_left_is_as_good_as_none() -> None:
+    for direction in ("cross: ...", "tune: ...", "simplify: ...", "idea: ...", "nonsense", "follow: ..."):
+        answer, _, after = composed(direction, 2, [ROOT])
+        assert after and answer["code"]
+
+
+def test_different_directions_of_one_decision_give_different_algorithms() -> None:
+    asked = Request("c001", FAMILY, ROOT_CODE, "compress responses, keep accuracy")
+    for seed in range(10):
+        found = [d.sentence for d in directions(asked, seed, 4)]
+        keys = {key_of(read_algorithm(composed(d, seed, FAMILY, "c001")[0]["code"])[1]) for d in found}
+        assert len(keys) >= 3
+
+
+def test_findings_near_the_parent_speak_for_what_is_next_and_against_what_is_never() -> None:
+    never = (
+        "TokenMean",
+        "BatchStd",
+        "KlScale",
+        "DropUniform",
+        "BestOnly",
+        "PassAtK",
+        "QuantileBaseline",
+        "SoftOverlong",
+    )
+    said = Finding(("NoStd",), "it spikes", next="AdvantageClip or SoftGate", never=f"{', '.join(never)} on GRPO")
+    taught = replace(ROOT, findings=(said,) * 3)
+    assert block([taught])["lessons"] == {"AdvantageClip": 3, "SoftGate": 3, **dict.fromkeys(never, -3)}
+    free, found = changed([ROOT], 100), changed([taught], 100)
+    assert found["SoftGate"] > 2 * free["SoftGate"]
+    assert sum(found[name] for name in never) < 0.6 * sum(free[name] for name in never)
+
+
+@pytest.mark.slow
+def test_what_it_claims_of_a_composition_is_nearly_always_measured_to_hold(tmp_path: Path) -> None:
+    from engine.algorithms.loader import load_algorithm
+    from engine.verify.claims import check
+
+    claims = held = 0
+    for seed in range(100):
+        candidates = ARCHIVES[40]
+        parent = [c.id for c in candidates if c.scored][seed % 30]
+        answer = compose(block(candidates, parent), seed)
+        (tmp_path / "a.py").write_text(answer["code"])
+        algorithm = load_algorithm(tmp_path / "a.py")
+        assert list(algorithm.claims) == answer["expected"]
+        claims += len(algorithm.claims)
+        held += sum(check(algorithm, claim).holds for claim in algorithm.claims)
+    assert claims > 50 and held > 0.85 * claims
+
+
+def test_a_refuted_claim_is_withdrawn_and_the_algorithm_kept() -> None:
+    request = Request("c000", [ROOT], ROOT_CODE)
+    messages = proposal_messages(request, 1)
+    seed = next(s for s in range(50) if len(compose(block([ROOT]), s)["expected"]) > 1)
+    first = composer_provider.answer(messages, seed)
+    claim, *rest = first["expected"]
+    refused = repair_messages(
+        messages, json.dumps(first), [f"does what it claims: X: expected {claim}: words, found 0"]
+    )
+    second = composer_provider.answer(refused, seed)
+    assert second["expected"] == rest and stated_claims(second["code"]) == tuple(rest)
+    assert read_algorithm(second["code"]) == read_algorithm(first["code"])
+    again = repair_messages(refused, json.dumps(second), [f"does what it claims: expected {rest[0]}: words, found 0"])
+    assert composer_provider.answer(again, seed)["expected"] == []

@@ -16,11 +16,11 @@ from engine.search.context import (
     evidence_block,
     proposal_messages,
     read_block,
-    references,
     repair_messages,
-    suggestion_of,
 )
 from engine.search.evidence import distance, lineage
+from engine.search.findings import Finding
+from engine.search.sections import CHARACTERS_A_TOKEN, TOKENS, references, suggestion_of
 from tests.search.samples import ROOT, ROOT_CODE, archive, choice, scored
 
 ARCHIVE = archive(3, 30)
@@ -49,7 +49,7 @@ def test_a_language_model_is_told_everything_it_needs() -> None:
     system, user = (m["content"] for m in proposal_messages(request(), 1))
     for name in (*stages(), *catalogue(), '"hypothesis"', "algorithm = Algorithm("):
         assert name in system
-    for text in ("shorter answers", "profile tiny: G = 8", PARENT.name, "# References", "Gain over the parent"):
+    for text in ("shorter answers", "profile tiny: G = 8", PARENT.name, "# References"):
         assert text in user
 
 
@@ -110,7 +110,55 @@ def test_the_suggestion_of_a_reflection_is_found() -> None:
     assert suggestion_of(text) == "Try NoStd." and suggestion_of(None) == suggestion_of("nothing") == ""
 
 
-def test_gains_are_told_with_their_number_of_trials() -> None:
-    child = scored("c001", "c000", (choice("NoStd"),), 33.0)
-    user = proposal_messages(Request("c000", [ROOT, child], ROOT_CODE), 1)[1]["content"]
-    assert "- NoStd: +3.00 in 1 trials" in user
+def told(**changes: object) -> str:
+    return proposal_messages(request(**changes), 1)[1]["content"]
+
+
+def test_what_was_learnt_is_told_with_its_evidence() -> None:
+    learnt = replace(
+        scored("c001", "c000", (choice("NoStd"),), 33.0), findings=(Finding(("NoStd",), "seen", gain=3.0, margin=1.0),)
+    )
+    user = proposal_messages(Request("c000", [ROOT, learnt], ROOT_CODE), 1)[1]["content"]
+    assert "- NoStd: +3.0 ± 1.0 (1 training) [c001]" in user
+
+
+def test_failures_near_the_parent_are_told_nearest_first_with_their_cause() -> None:
+    near = replace(scored("c001", "c000", (choice("NoStd"),)), status="failed", overall=None, cause="diverged: nan")
+    far = replace(near, id="c002", mechanisms=(choice("ClipHigher"), choice("TokenMean")), cause="inert")
+    parent = scored("c003", "c000", (choice("NoStd"), choice("TokenMean")))
+    user = proposal_messages(Request("c003", [ROOT, far, near, parent], ROOT_CODE), 1)[1]["content"]
+    section = user.split("# Tried near here")[1].split("\n\n")[0]
+    assert section.index("diverged: nan") < section.index("inert")
+
+
+def test_a_failure_whose_result_is_not_settled_is_not_told() -> None:
+    hidden = replace(scored("c001", "c000", (choice("NoStd"),)), status="queued", overall=None, benchmarks={})
+    assert "Tried near here" not in proposal_messages(Request("c000", [ROOT, hidden], ROOT_CODE), 1)[1]["content"]
+
+
+def test_notes_ideas_and_direction_reach_the_model_as_quoted_data() -> None:
+    idea = {"id": "c002/1", "name": "Late-GRPO", "hypothesis": "wait ``` longer", "why": "less novel", "mechanisms": []}
+    user = told(notes="## a.md\nlength matters", ideas=[idea], direction="invent: change `kl`")
+    for text in ("length matters", "c002/1 Late-GRPO: wait ''' longer (not chosen: less novel)", "invent: change `kl`"):
+        assert text in user
+    block = read_block(user)
+    assert block is not None and block["direction"] == "invent: change `kl`"
+    assert block["ideas"] == [{"id": "c002/1", "name": "Late-GRPO", "mechanisms": []}]
+
+
+def test_the_literature_told_in_detail_bears_on_the_directive() -> None:
+    near = told(directive="keep the entropy up, explore").split("# Known mechanisms that bear on this")[1]
+    assert "ntropy" in near.split("\n\n")[0]
+    assert "arXiv" in near.split("\n\n")[0]
+
+
+def test_only_the_end_of_the_prompt_differs_between_the_directions_of_one_decision() -> None:
+    """Providers cache a prompt's beginning."""
+    a, b = told(direction="cross: x"), told(direction="tune: yy")
+    same = next(i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    assert same > 0.95 * len(a)
+
+
+def test_the_parts_leave_room_for_the_archive_within_the_whole() -> None:
+    system = proposal_messages(request(), 1)[0]["content"]
+    assert len(system) + sum(TOKENS.values()) * CHARACTERS_A_TOKEN < 0.9 * LONGEST

@@ -88,6 +88,7 @@ async def ask_again(
     return found, before, ledger.spent_usd
 
 
+@pytest.mark.fault(21)
 async def test_an_answer_recorded_before_a_kill_is_never_asked_or_paid_for_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ async def test_an_answer_recorded_before_a_kill_is_never_asked_or_paid_for_again
     assert found.text == "the answer" and found.usd == before == after > 0
 
 
+@pytest.mark.fault(21)
 async def test_a_call_without_a_record_is_charged_at_its_highest_price_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ async def test_a_call_without_a_record_is_charged_at_its_highest_price_once(
     assert Ledger(path).spent_usd == line["usd"], "also after the next restart"
 
 
+@pytest.mark.fault(21)
 async def test_killed_at_any_byte_of_the_record_the_money_is_counted_once(path: Path, tmp_path: Path) -> None:
     """The call's reservation is on disk first, so a torn record is charged from it, a whole one from itself."""
     ledger = Ledger(path)

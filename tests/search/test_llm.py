@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from engine.errors import Exit, PoiseError
-from engine.search import llm
+from engine.search import llm, pricing
 from engine.search.analyst import Case, write_reflection
+from engine.search.answers import ProposalAnswer
 from engine.search.context import Request, proposal_messages
 from engine.search.llm import Ledger, LLMFailed, complete
-from engine.search.proposer import Proposal, ProposalFailed, propose
-from tests.search.model_server import CUT, DRIP, SILENT, TRUNCATED, ModelServer, Reply, serving
+from engine.search.proposer import Proposal, ProposalFailed, Verdict, propose
+from tests.search.model_server import CUT, DRIP, HTML, SILENT, TRUNCATED, ModelServer, Reply, serving
 from tests.search.samples import ROOT, ROOT_CODE, answer_text, choice, scored
 
 CANARY = "sk-canary-5f1c2e7a9b3d4f60"
@@ -28,6 +29,7 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     monkeypatch.setattr(llm, "BACKOFF", 0.01)
+    monkeypatch.setattr(llm, "_plainer", {})
 
 
 @pytest.fixture
@@ -61,6 +63,7 @@ async def test_an_answer_comes_with_its_cost_and_is_written_down(ledger: Ledger,
     assert line["usd"] == pytest.approx(ledger.spent_usd) == pytest.approx(answer.usd) and answer.usd > 0
 
 
+@pytest.mark.fault(20)
 async def test_a_server_error_is_asked_again_and_every_attempt_is_on_record(ledger: Ledger, point: Any) -> None:
     seen: list[dict[str, Any]] = []
     ledger = Ledger(ledger.path, on_call=lambda call, spent_usd: seen.append(call))
@@ -72,6 +75,7 @@ async def test_a_server_error_is_asked_again_and_every_attempt_is_on_record(ledg
     assert [call["ok"] for call in seen] == [False, False, True]
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize(("status", "requests"), [(500, 3), (429, 3), (503, 3), (400, 1), (401, 1), (404, 1)])
 async def test_attempts_are_bounded_and_a_fault_of_ours_is_not_repeated(
     ledger: Ledger, point: Any, status: int, requests: int
@@ -84,6 +88,7 @@ async def test_attempts_are_bounded_and_a_fault_of_ours_is_not_repeated(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("behaviour", [SILENT, DRIP])
 async def test_a_silent_or_dripping_server_costs_bounded_time(ledger: Ledger, point: Any, behaviour: str) -> None:
     await llm.load()
@@ -123,6 +128,7 @@ async def test_no_key_is_ever_written_or_told(ledger: Ledger, point: Any) -> Non
     assert CANARY not in ledger.path.read_text() and "[secret]" in ledger.path.read_text()
 
 
+@pytest.mark.fault(21)
 async def test_the_budget_refuses_a_call_before_it_is_made(ledger: Ledger, point: Any) -> None:
     poor = Ledger(ledger.path, limit_usd=0.01)
     async with serving("fine") as server:
@@ -132,9 +138,10 @@ async def test_the_budget_refuses_a_call_before_it_is_made(ledger: Ledger, point
     assert caught.value.code == Exit.REFUSED and server.requests == [] and poor.spent_usd == 0
 
 
+@pytest.mark.fault(21)
 async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: Any) -> None:
     await llm.load()
-    price = llm.PESSIMISTIC[1] * llm.MOST_TOKENS
+    price = pricing.PESSIMISTIC[1] * llm.MOST_TOKENS
     shared = Ledger(ledger.path, limit_usd=2.5 * price)
     async with serving((400, "no"), SILENT) as server:
         point(server)
@@ -146,19 +153,20 @@ async def test_calls_side_by_side_never_pass_the_budget(ledger: Ledger, point: A
 
 
 async def test_a_call_waits_for_money_that_others_have_only_set_aside(ledger: Ledger, point: Any) -> None:
-    shared = Ledger(ledger.path, limit_usd=1.2 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS)
+    shared = Ledger(ledger.path, limit_usd=1.2 * pricing.PESSIMISTIC[1] * llm.MOST_TOKENS)
     async with serving("fine") as server:
         point(server)
         found = await asyncio.gather(*(ask(shared, turn=turn) for turn in range(5)))
     assert len(found) == len(server.requests) == 5, "each cost a fiftieth of what was set aside for it"
 
 
-@pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, (429, "slow down"), (500, "oops")])
+@pytest.mark.fault(20, 21)
+@pytest.mark.parametrize("behaviour", [SILENT, DRIP, TRUNCATED, CUT, HTML, (429, "slow down"), (500, "oops")])
 async def test_whatever_a_server_does_time_and_money_stay_within_bounds(
     ledger: Ledger, point: Any, behaviour: Reply
 ) -> None:
     await llm.load()
-    price = 1.01 * llm.PESSIMISTIC[1] * llm.MOST_TOKENS
+    price = 1.01 * pricing.PESSIMISTIC[1] * llm.MOST_TOKENS
     poor = Ledger(ledger.path, limit_usd=2.5 * price)
     async with serving(behaviour) as server:
         point(server)
@@ -195,7 +203,7 @@ def request() -> Request:
 async def test_a_good_answer_is_a_proposal(ledger: Ledger, point: Any) -> None:
     async with serving(answer_text("Dr-GRPO", "NoStd")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal), made
     assert (made.name, made.attempts) == ("Dr-GRPO", 1)
     assert made.mechanisms == (choice("NoStd"),)
@@ -206,17 +214,18 @@ async def test_a_good_answer_is_a_proposal(ledger: Ledger, point: Any) -> None:
 async def test_a_broken_answer_is_told_what_is_wrong_and_repaired(ledger: Ledger, point: Any) -> None:
     async with serving("Sure! Here is", '{"name": "X"}', answer_text()) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal) and made.attempts == 3
     first, second = (r["messages"][-1]["content"] for r in server.requests[1:])
     assert "no JSON object" in first and "hypothesis" in second
     assert made.usd == pytest.approx(ledger.spent_usd)
 
 
+@pytest.mark.fault(20)
 async def test_garbage_ends_after_a_bounded_number_of_answers_with_a_cause(ledger: Ledger, point: Any) -> None:
     async with serving("nothing useful") as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger, tries=2)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger, tries=2)
     assert isinstance(made, ProposalFailed) and len(server.requests) == 2
     assert "2 answers" in made.cause and "no JSON object" in made.cause
 
@@ -224,20 +233,20 @@ async def test_garbage_ends_after_a_bounded_number_of_answers_with_a_cause(ledge
 async def test_a_dead_model_is_a_failed_proposal_not_a_crash(ledger: Ledger, point: Any) -> None:
     async with serving((401, "no such key")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and "AuthenticationError" in made.cause and made.fatal
 
 
 @pytest.mark.parametrize("model", ["no-such-provider/model", "nonsense"])
 async def test_a_model_that_does_not_exist_is_said_to_be_beyond_hope(ledger: Ledger, model: str) -> None:
-    made = await propose(request(), model=model, seed=1, ledger=ledger)
+    made = await propose(request(), models=(model,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and made.fatal and "LLM Provider NOT provided" in made.cause
 
 
 async def test_a_busy_server_is_not_beyond_hope(ledger: Ledger, point: Any) -> None:
     async with serving((503, "busy")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, ProposalFailed) and not made.fatal
 
 
@@ -246,7 +255,9 @@ async def test_what_was_tried_is_refused_and_a_taken_name_is_changed(ledger: Led
     again, other = answer_text("Same-GRPO", "NoStd"), answer_text(known.name, "TokenMean")
     async with serving(again, other) as server:
         point(server)
-        made = await propose(Request("c000", [ROOT, known], ROOT_CODE), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(
+            Request("c000", [ROOT, known], ROOT_CODE), models=(MODEL,), population=1, seed=1, ledger=ledger
+        )
     assert isinstance(made, Proposal) and made.mechanisms == (choice("TokenMean"),)
     assert "exactly these mechanisms" in server.requests[1]["messages"][-1]["content"]
     assert made.name == "c001-v2-GRPO" and f'name="{made.name}"' in made.code
@@ -256,18 +267,18 @@ async def test_another_mechanism_under_a_librarys_name_must_be_renamed(ledger: L
     changed = answer_text().replace("ones_like", "zeros_like")
     async with serving(changed, changed.replace("NoStd", "NullStd")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger)
     assert isinstance(made, Proposal) and made.mechanisms[0].name == "NullStd"
     assert "not the library's NoStd" in server.requests[1]["messages"][-1]["content"]
 
 
 async def test_a_check_of_the_caller_takes_part_in_the_repair(ledger: Ledger, point: Any) -> None:
-    async def check(answer: Any) -> str | None:
-        return "NoStd is inert here" if answer.mechanisms[0].name == "NoStd" else None
+    async def check(answer: Any) -> Verdict:
+        return Verdict("NoStd is inert here" if answer.mechanisms[0].name == "NoStd" else None)
 
     async with serving(answer_text(mechanism="NoStd"), answer_text(mechanism="TokenMean")) as server:
         point(server)
-        made = await propose(request(), model=MODEL, seed=1, ledger=ledger, check=check)
+        made = await propose(request(), models=(MODEL,), population=1, seed=1, ledger=ledger, check=check)
     assert isinstance(made, Proposal) and made.mechanisms[0].name == "TokenMean"
     assert "inert here" in server.requests[1]["messages"][-1]["content"]
 
@@ -280,7 +291,7 @@ async def test_the_composer_answers_litellm_with_the_json_every_model_must_retur
     messages = proposal_messages(request(), 3)
     replies = [await litellm.acompletion(model="poise/composer", messages=messages, seed=3) for _ in range(2)]
     texts = [r.choices[0].message.content for r in replies]
-    assert texts[0] == texts[1] and set(json.loads(texts[0])) == {"name", "hypothesis", "code"}
+    assert texts[0] == texts[1] and set(json.loads(texts[0])) == set(ProposalAnswer.model_fields)
     assert replies[0].usage.prompt_tokens > 0
 
 
@@ -298,7 +309,7 @@ async def test_the_seed_reaches_the_composer(ledger: Ledger) -> None:
 async def test_the_composer_needs_no_key_and_costs_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     broke = Ledger(ledger.path, limit_usd=0.0)
-    made = await propose(request(), model="poise/composer", seed=5, ledger=broke)
+    made = await propose(request(), models=("poise/composer",), population=1, seed=5, ledger=broke)
     assert isinstance(made, Proposal) and made.attempts == 1 and broke.spent_usd == 0
     assert made.provenance == {"proposer": "composer", "model": "poise/composer"}
 
@@ -306,11 +317,11 @@ async def test_the_composer_needs_no_key_and_costs_nothing(ledger: Ledger, monke
 async def test_the_composer_composes_anew_when_its_answer_was_refused(ledger: Ledger) -> None:
     refused: list[Any] = []
 
-    async def check(answer: Any) -> str | None:
+    async def check(answer: Any) -> Verdict:
         refused.append(answer.key)
-        return "it is inert" if len(refused) < 3 else None
+        return Verdict("it is inert" if len(refused) < 3 else None)
 
-    made = await propose(request(), model="poise/composer", seed=5, ledger=ledger, check=check)
+    made = await propose(request(), models=("poise/composer",), population=1, seed=5, ledger=ledger, check=check)
     assert isinstance(made, Proposal) and made.attempts == 3 and len(set(refused)) == 3
 
 

@@ -64,6 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tor
     return folder, toy.adapter(trainer), trainer.pipeline.state_dict()
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("stops", [(6,), (5,), (1, 2, 7)])
 def test_six_updates_and_six_more_are_twelve_to_the_bit(
     whole: tuple[Path, dict[str, torch.Tensor], dict[str, Any]], tmp_path: Path, stops: tuple[int, ...]
@@ -94,6 +95,7 @@ def test_under_accumulation_a_resumed_training_is_bit_equal_too(tmp_path: Path) 
     assert all(torch.equal(v, theirs[k]) for k, v in toy.adapter(last).items())
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("damage", ["flip", "truncate", "lose", "add", "manifest"])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(tmp_path: Path, damage: str) -> None:
     paused_at(tmp_path / "t", 5)
@@ -130,6 +132,7 @@ def test_a_checkpoint_that_was_being_written_does_not_count(tmp_path: Path) -> N
     assert checkpoints.newest(folder) is None, "with none left it starts anew"
 
 
+@pytest.mark.fault(19)
 def test_old_checkpoints_go_by_their_number_and_not_by_the_clock(tmp_path: Path) -> None:
     for step in (2, 10, 4):
         (tmp_path / f"checkpoint-{step}").mkdir()
@@ -162,6 +165,7 @@ def test_a_resumed_training_says_whether_it_is_exact(
     assert recorder.facts["resumed"] == wanted
 
 
+@pytest.mark.fault(17)
 def test_a_smaller_micro_batch_is_the_same_training_up_to_rounding(tmp_path: Path) -> None:
     """An update in two halves: what a training that ran out of memory is tried again with."""
     one = train(tmp_path / "one", Algorithm("GRPO"), max_steps=4, save_steps=4, learning_rate=1e-3)

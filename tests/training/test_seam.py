@@ -89,12 +89,14 @@ def test_a_narrow_log_probability_tile_changes_no_number(tmp_path: Path, monkeyp
     assert all(torch.allclose(v, theirs[k], atol=1e-6) for k, v in toy.adapter(narrow).items())
 
 
+@pytest.mark.fault(18)
 def test_a_loss_that_is_not_finite_ends_the_training_with_its_update(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"diverged: .* at update 2") as ended:
         train(tmp_path / "t", Algorithm("GRPO"), save_steps=8, learning_rate=float("inf"))
     assert ended.value.reason == "diverged"
 
 
+@pytest.mark.fault(18)
 def test_a_loss_that_is_finite_and_absurd_ends_the_training_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
