@@ -59,6 +59,7 @@ def candidate_document(
         "sandbox": sandbox,
         "created": time.time(),
         "finished": None,
+        "flags": [],
         "pinned": False,
         "decision": decision,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from engine.archive.events import EventReader
 from engine.archive.files import folder_sha256, read_limited, write_json
 from engine.archive.folder import RunFolder
+from engine.archive.remove import remove_tree
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import PoiseError
 from engine.loop.book import Book
@@ -214,7 +214,7 @@ class TrialRunner:
 def _remove(path: Path) -> None:
     """Remove a file, a link or a folder, whatever a candidate's process has put there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)
 

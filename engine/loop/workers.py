@@ -72,6 +72,11 @@ async def _run_trial(engine: Engine, trial: str, worker: int) -> None:
         elif judged.act == "done" and not trained:
             engine.runner.forget_scores(trial)
             engine.book.update_trial(trial, trained=True, starts=0, reached=-1, cause=None, **_resumed(result))
+        elif judged.act == "done" and "flags" not in document and (doubts := _doubts(engine, trial, result["data"])):
+            engine.book.update_trial(trial, fresh=1, starts=0, reached=-1, **doubts)
+            engine.book.update(candidate, flags=doubts["flags"])
+            told = f"{trial} is scored again on fresh problems: {'; '.join(doubts['flags'])}"
+            engine.book.log(told, level="warning", node=candidate)
         elif judged.act == "done":
             data = result["data"]
             scores = {"overall": data["overall"], "benchmarks": data["benchmarks"]}
@@ -83,6 +88,12 @@ async def _run_trial(engine: Engine, trial: str, worker: int) -> None:
             engine.book.log(f"{trial} failed: {judged.cause}", level="warning", node=candidate)
             close(engine, candidate, main, judged.act, judged.cause)
             return
+
+
+def _doubts(engine: Engine, trial: str, score: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a trial whose score is to be measured again: why, and what it was at first; empty if it counts."""
+    found = engine.decider.doubts(engine.book.trials[trial], score)
+    return {"flags": found, "first": {k: score[k] for k in ("overall", "benchmarks")}} if found else {}
 
 
 async def _attempt(engine: Engine, trial: str, worker: int, main: bool) -> tuple[Result, Verdict]:
