@@ -134,7 +134,7 @@ def _problem(data: bytes, expected: Expected, payload: int) -> str | None:
             return f"{name[:100]!r} is no part of this profile's adapter"
         wanted_dtype, wanted_shape = expected[name]
         if dtype != wanted_dtype:
-            return f"{name} is of dtype {str(dtype)[:20]}, not {wanted_dtype}"
+            return f"{name} is of dtype {str(dtype)[:20]!r}, not {wanted_dtype}"
         if shape != wanted_shape or not all(type(size) is int for size in shape):
             return f"{name} has shape {str(list(shape))[:60]}, not {list(wanted_shape)}"
         if len(offsets) != 2 or not all(type(at) is int for at in offsets):
