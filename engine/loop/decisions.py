@@ -76,10 +76,20 @@ async def _recorded(engine: Engine, made: Made) -> str:
     return engine.decider.record(made)
 
 
-async def admit_injected(engine: Engine, candidate: str) -> None:
-    """Verify a user's algorithm, then let it train like any other."""
-    await engine.with_space(lambda: engine.decider.verify_injected(candidate))
-    await admit(engine, candidate)
+def start_injected(engine: Engine, candidate: str) -> None:
+    """Verify a user's algorithm, then let it train like any other; nothing happens if that is under way."""
+    if candidate not in engine.closing:
+        engine.closing.add(candidate)
+        engine.spawn(_admit_injected(engine, candidate))
+
+
+async def _admit_injected(engine: Engine, candidate: str) -> None:
+    try:
+        await engine.with_space(lambda: engine.decider.verify_injected(candidate))
+        await admit(engine, candidate)
+    finally:
+        engine.closing.discard(candidate)
+        await engine.notify()
 
 
 async def admit(engine: Engine, candidate: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import Exit, PoiseError
 from engine.loop.book import injected_id, is_injected
-from engine.loop.decisions import admit_injected
+from engine.loop.decisions import start_injected
 from engine.search.answers import BadAnswer, read_algorithm
 from engine.search.select import Weights
 from engine.search.text import clean, one_line
@@ -82,5 +82,5 @@ async def inject(engine: Engine, code: str) -> dict[str, Any]:
         )
     node = injected_id(1 + sum(map(is_injected, engine.book.candidates)))
     engine.decider.create_injected(node, code)
-    engine.spawn(admit_injected(engine, node))
+    start_injected(engine, node)
     return {"node": node, "name": name}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.loop.book import SETTLED, UNFINISHED, is_injected, purpose_of, root_id
-from engine.loop.decisions import admit_injected, close, reflect
+from engine.loop.decisions import close, reflect, start_injected
 
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
@@ -39,7 +39,7 @@ async def restore(engine: Engine) -> None:
                 engine.closing.add(node)
                 engine.spawn(reflect(engine, node))
         elif candidate["status"] == "verifying" and is_injected(node):
-            engine.spawn(admit_injected(engine, node))
+            start_injected(engine, node)
         elif own is None:
             engine.enqueue(engine.new_trial(node, purpose_of(node), 0))
         elif own["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more

@@ -71,7 +71,7 @@ def follow(folder: RunFolder, signals: Signals, handle: EngineHandle | None = No
             stopping = _ask_to_stop(folder)
         time.sleep(POLL_SECONDS)
     code = handle.process.wait() if handle is not None else 0
-    if status in ("finished", "stopped"):
+    if status == "finished" or (status == "stopped" and code == 0):
         return Exit.DONE
     if code > 0 and (words := last_words(folder)) is not None:
         raise PoiseError(f"the engine of {folder.id} ended: {words}")
