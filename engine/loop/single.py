@@ -73,7 +73,6 @@ async def _train(request: dict[str, Any]) -> Result:
         "folder": str(out.path),
         "algorithm": str(path),
         "profile": profile,
-        "run_seed": seed,
         "seed": train_seed(seed, "search", 0),
         "off": [],
         "resume": out.checkpoints.is_dir(),
@@ -95,8 +94,8 @@ async def _train(request: dict[str, Any]) -> Result:
                 with suppress(asyncio.CancelledError):
                     await following
     if result["status"] == "done":
-        # The candidate's process could write there: `poise score` must find profile and seed as they were.
-        write_json(out.job, job)
+        # The process could write there, and must not know the seed that `poise score` takes the problems from.
+        write_json(out.job, {**job, "run_seed": seed})
     return result
 
 

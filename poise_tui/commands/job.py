@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from engine.errors import Exit, PoiseError
+from engine.loop.seeds import train_seed
 from engine.profiles.schema import load_profile
 from poise_tui.commands.common import F, absolute_profile, weak_sandbox_option
 from poise_tui.commands.describe import describe as description
@@ -71,7 +72,7 @@ def train_command(
     """
     algorithm, settings = _existing_file(file), load_profile(profile)
     folder = (out or Path(f"{file.stem}-{settings.name}-seed{seed}")).absolute()
-    _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "run_seed": seed})
+    _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "seed": train_seed(seed, "search", 0)})
     request: dict[str, Any] = {
         "algorithm": algorithm,
         "profile": absolute_profile(profile),

@@ -51,7 +51,10 @@ def test_the_version_is_the_packages(poise: Poise) -> None:
         (["run", "--executor", "ray"], "--executor ray is not available yet"),
         (["run", "--from", "other"], "--from (a new run from the best of another) is not available yet"),
         (["run", "--gpu-hours", "0"], "Invalid value for '--gpu-hours': 0.0 is not in the range x>0"),
-        (["run", "--control", "random=2"], "--control (random candidates to compare with) is not"),
+        (["run", "--control", "best=2"], "--control best=2: write random=K"),
+        (["run", "--control", "random=0"], "--control random=0: write random=K"),
+        (["run", "--notes", "nowhere"], "--notes nowhere: no such folder"),
+        (["weights", "r", "beauty"], "'beauty' is no NAME=NUMBER"),
         (["run", "--ray-address", "auto"], "--ray-address (trainings on a Ray cluster) is not available yet"),
         (["prune"], "Missing argument '[RUN] NODE' (see `poise prune --help`)"),
         (["pin", "a", "b", "c"], "give a run and one node, not 3 words"),
@@ -141,7 +144,7 @@ def test_train_never_writes_into_a_folder_that_holds_something_else(poise: Poise
     (tmp_path / "out" / "precious").touch()
     line = refusal(poise("train", "a.py", "--out", "out"), 4)
     assert line == f"{tmp_path / 'out'} exists and holds no training: give another --out"
-    (tmp_path / "out" / "job.json").write_text(json.dumps({"algorithm": "b.py", "profile": {}, "run_seed": 0}))
+    (tmp_path / "out" / "job.json").write_text(json.dumps({"algorithm": "b.py", "profile": {}, "seed": 0}))
     line = refusal(poise("train", "a.py", "--out", "out"), 4)
     assert line == f"{tmp_path / 'out'} holds the training of another file, profile or seed: give another --out"
     (tmp_path / "out" / "adapter").mkdir()
