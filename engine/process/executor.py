@@ -360,7 +360,9 @@ def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, kille
             return "killed", f"it started more than {MOST_THREADS} threads", {}, None
         case "memory":
             return "killed", "the machine ran out of memory", {}, "memory"
-    if exit.signal == signal.SIGXCPU and limits.cpu_seconds is not None:
+    # SIGKILL is the kernel's second word, to a job that is deaf to SIGXCPU.
+    spent = limits.cpu_seconds is not None and exit.cpu_seconds >= max(1, round(limits.cpu_seconds))
+    if spent and exit.signal in (signal.SIGXCPU, signal.SIGKILL):
         return "timeout", f"used more than {limits.cpu_seconds:g} s of processor time", {}, "time"
     if exit.signal is not None:
         hint = ": out of memory, or killed from outside" if exit.signal == signal.SIGKILL else ""
@@ -379,6 +381,7 @@ def read_result(folder: Path, log: str, code: int) -> Judgement:
         status, cause, data, reason = value["status"], value["cause"], value["data"], value.get("reason")
         if status not in ("done", "paused", "stopped", "failed") or not isinstance(data, dict):
             raise ValueError("unknown status, or data is no object")
+        orjson.dumps(data)  # what cannot be written down again (nested too deep) is not accepted
         known = reason if status == "failed" and reason in REASONS else None
         return status, None if cause is None else one_line(str(cause)), data, known
     except FileNotFoundError:

@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 KEPT = 2
 """Checkpoints of one training on the disk: the newest, and the one before in case that one is damaged."""
 MANIFEST_LIMIT = 1 << 20
+MOST_DIGITS = 9
+"""Of an update: candidate code can leave folders of any name."""
 
 
 def seal(folder: Path, facts: dict[str, Any]) -> None:
@@ -91,7 +93,7 @@ def _all(checkpoints: Path) -> list[tuple[int, Path]]:
     found = []
     for path in checkpoints.glob("checkpoint-*"):
         number = path.name.removeprefix("checkpoint-")
-        if number.isdecimal() and path.is_dir():
+        if number.isascii() and number.isdecimal() and len(number) <= MOST_DIGITS and path.is_dir():
             found.append((int(number), path))
     return found
 
