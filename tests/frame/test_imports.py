@@ -12,16 +12,22 @@ HEAVY = ("torch", "transformers", "trl", "litellm", "sklearn")
 LIGHT_ENGINE = (
     "engine",
     "engine.errors",
+    "engine.untrusted",
     "engine.algorithms.catalogue",
     "engine.algorithms.lint",
     "engine.algorithms.recipes",
     "engine.archive",
+    "engine.loop.seeds",
     "engine.process",
     "engine.process.control",
     "engine.process.lock",
     "engine.process.registry",
     "engine.profiles",
     "engine.profiles.schema",
+    "engine.sandbox.layers",
+    "engine.sandbox.probe",
+    "engine.search.models",
+    "engine.tasks.controls",
     "engine.training.checkpoints",
 )
 """All that a client may use of the engine, with what lies below `engine.archive`."""
