@@ -112,6 +112,13 @@ def grow(document: Any) -> None:
     document["n"] = document.get("n", 0) + 1
 
 
+class JsonInMemory(MemoryStorage):
+    """As a file of JSON would keep it: documents never share what is in them, which in stock's memory they do."""
+
+    def write(self, data: dict[str, Any]) -> None:
+        super().write(orjson.loads(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS)))
+
+
 class SameAsStock(RuleBasedStateMachine):
     """Any calls in any order: the same answers, the same tables, and the journal repeats them."""
 
@@ -119,7 +126,7 @@ class SameAsStock(RuleBasedStateMachine):
         super().__init__()
         self.stored: list[bytes] = []
         self.storage = JournalStorage({}, self.stored.append)
-        self.ours, self.stock = Database(self.storage), TinyDB(storage=MemoryStorage)
+        self.ours, self.stock = Database(self.storage), TinyDB(storage=JsonInMemory)
 
     def both(self, call: Callable[[TinyDB], Any]) -> None:
         answers = []

@@ -58,7 +58,7 @@ CANDIDATE = {
     "overall": 30.0, "benchmarks": {"add": {"metric": "avg@8", "value": 30.0, "n": 100, "ci": [28.0, 32.0]}},
     "fidelity": 1.0, "seeds": [1], "reflection": None, "attribution": None, "confirmed": None,
     "cost": {"train_seconds": 1.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
-    "provenance": {"proposer": "root", "model": None}, "sandbox": "limits", "created": 1.0, "finished": 2.0,
+    "provenance": {"proposer": "root", "model": None}, "sandbox": "full", "created": 1.0, "finished": 2.0,
     "pinned": False, "decision": {"saw": [], "terms": {}},
 }  # fmt: skip
 """A candidate document as docs/architecture.md has it."""
@@ -72,7 +72,7 @@ def write_run(runs: Path, name: str, status: str = "finished") -> Path:
         "id": name, "profile": "tiny", "status": status, "created": 1.0, "seed": 1, "directive": None,
         "budget": {"candidates": 2, "hours": None, "usd": None},
         "spent": {"wall_seconds": 60.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
-        "workers": 2, "lag": 4, "protocol": "p", "llm": "poise/composer", "sandbox": "limits",
+        "workers": 2, "lag": 4, "protocol": "p", "llm": "poise/composer", "sandbox": "full",
     }  # fmt: skip
     archive = Archive.open(folder.archive)
     archive.commit([Change("run", name, document)], [Event("run.created", None, document)])

@@ -53,7 +53,7 @@ def candidate(node: str, name: str, parent: str | None, status: str, **more: Any
         "confirmed": None,
         "cost": {"train_seconds": 20.0, "gpu_seconds": 0.0, "llm_usd": 0.0},
         "provenance": {"proposer": "composer", "model": "poise/composer"},
-        "sandbox": "limits",
+        "sandbox": "full",
         "created": START,
         "finished": None,
         "pinned": False,
@@ -81,7 +81,7 @@ def events(status: str = "finished") -> list[Event]:
         "lag": 4,
         "protocol": "0" * 16,
         "llm": "poise/composer",
-        "sandbox": "limits",
+        "sandbox": "full",
     }
     found.append((0, "run.created", None, run))
     found.append((0.1, "run.status", None, {"status": "running", "reason": "engine started"}))
