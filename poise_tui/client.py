@@ -94,17 +94,18 @@ def start_engine(request: Mapping[str, Any]) -> EngineHandle:
     return _spawn("start", request)
 
 
-def resume_engine(folder: Path, **budget: float | None) -> EngineHandle:
+def resume_engine(folder: Path, allow_weak_sandbox: bool = False, **budget: float | None) -> EngineHandle:
     """Start the engine of a run that exists.
 
     Args:
         folder: the run's folder, absolute.
+        allow_weak_sandbox: run candidate code although layers of the sandbox are missing.
         budget: `candidates`, `hours`, `gpu_hours`, `usd` that the run gets now; None leaves one as it is.
 
     Raises:
         PoiseError: the run is locked, has nothing left to do, has spent more, or the engine did not come up.
     """
-    return _spawn("resume", {"run_dir": str(folder), **budget})
+    return _spawn("resume", {"run_dir": str(folder), "allow_weak_sandbox": allow_weak_sandbox, **budget})
 
 
 def connect(reference: str | None, runs_dir: Path | None) -> Connection:

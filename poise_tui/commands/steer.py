@@ -6,7 +6,7 @@ import click
 
 from engine.errors import Exit, PoiseError
 from poise_tui import client
-from poise_tui.commands.common import Amount, F, run_argument, runs_dir_option
+from poise_tui.commands.common import Amount, F, run_argument, runs_dir_option, weak_sandbox_option
 from poise_tui.format import one_line
 
 
@@ -54,8 +54,11 @@ def pause_command(run: str | None, node: str | None, runs_dir: Path | None) -> N
 @click.option("--hours", type=Amount(), metavar="H", help="Its budget of hours from now on, spent ones included.")
 @click.option("--gpu-hours", type=Amount(), metavar="H", help="Its budget of GPU hours, spent ones included.")
 @click.option("--usd", type=Amount(), metavar="X", help="Its budget for the model, what is spent included.")
+@weak_sandbox_option
 @runs_dir_option
-def resume_command(run: str | None, node: str | None, runs_dir: Path | None, **budget: float | None) -> None:
+def resume_command(
+    run: str | None, node: str | None, allow_weak_sandbox: bool, runs_dir: Path | None, **budget: float | None
+) -> None:
     """Resume a run or one node of it, starting its engine if none runs.
 
     Returns once the engine answers. A finished run goes on with a larger budget (candidates are nodes besides the
@@ -64,7 +67,7 @@ def resume_command(run: str | None, node: str | None, runs_dir: Path | None, **b
     connection = client.connect(run, runs_dir)
     engine = connection.folder.engine()
     if engine is None:
-        handle = client.resume_engine(connection.folder.path, **budget)
+        handle = client.resume_engine(connection.folder.path, allow_weak_sandbox, **budget)
         print(f"{handle.run}: engine started (process {handle.pid})")
         if node is None:
             return

@@ -72,12 +72,12 @@ class Header(Static):
         spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
         parts.append((3, Content(spent)))
         parts.insert(1, (2, Content(run.profile)))
-        if run.sandbox != "full":
-            parts.append((1, Content.styled(f"sandbox {run.sandbox}", "$warning")))
+        full = run.sandbox == "full"
+        parts.append((4 if full else 1, Content.styled(f"sandbox {run.sandbox}", "" if full else "$warning")))
         if self._readonly:
             parts.append((0, Content.styled("read-only", "$warning")))
         gap = Content("  ")
-        for least in (3, 2, 1, 0):
+        for least in (4, 3, 2, 1, 0):
             line = gap.join([content for rank, content in parts if rank <= least])
             if line.cell_length <= self.size.width:
                 return line

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class World:
     """One user's machine: a folder of runs and an environment."""
 
     path: Path
+    extra: dict[str, str] = field(default_factory=dict)
+    """Variables besides, or instead of, the usual ones."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -60,6 +62,7 @@ class World:
             "POISE_RUNS": str(self.path / "runs"),
             "OMP_NUM_THREADS": "1",
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            **self.extra,
         }
 
     def poise(self, *arguments: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
