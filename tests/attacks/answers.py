@@ -14,6 +14,7 @@ from tests.attacks.attack import Job, attack, leave, own
 
 OPTIONS = {"pool_size": 4}
 SEED = 7
+ALIKE = "what it does is measured in numbers, not asked"
 ROBUST = "the grader takes nobody's word"
 
 
@@ -52,7 +53,8 @@ def search_memory(job: Job) -> list[str]:
 
 def _grader_is_dead(world: Any, result: Mapping[str, Any]) -> str | None:
     """Whether the grader serves others no more."""
-    return world.grader_fails()
+    failed: str | None = world.grader_fails()
+    return failed
 
 
 @attack(47, "send open descriptors to the grader, without end", graded=True, harm=_grader_is_dead, alone=ROBUST)
@@ -101,11 +103,15 @@ def training_answers(job: Job) -> list[str]:
     return [problem.gold for problem in _problems(SEED)]
 
 
+def _printed(world: Any, result: Mapping[str, Any]) -> str | None:
+    return world.in_log(result)  # type: ignore[no-any-return]
+
+
 def _passes(world: Any, result: Mapping[str, Any]) -> str | None:
     return "it passes" if result["status"] == "done" and result["data"].get("passed") else None
 
 
-@attack(33, "a tensor that says it equals everything", candidate="lying_tensor.py", harm=_passes, alone="verified alike")
+@attack(33, "a tensor that says it equals everything", candidate="lying_tensor.py", harm=_passes, alone=ALIKE)
 def lying_tensor(job: Job) -> None:
     raise NotImplementedError("a candidate's file")
 
@@ -117,11 +123,16 @@ def lying_tensor(job: Job) -> None:
     succeeds="it is checked in its own process; what it gains is one training, its score is measured by another",
 )
 def forged_verification(job: Job) -> None:
-    report = {"passed": True, "cause": None, "checks": [], "claims": [], "mechanisms": [], "fingerprint": "f"}
+    report: Job = {"passed": True, "cause": None, "checks": [], "claims": [], "mechanisms": [], "fingerprint": "f"}
     own(job, "result.json").write_text(json.dumps({"status": "done", "cause": None, "data": report}))
     leave()
 
 
-@attack(94, "get past the lint to the whole of Python", candidate="past_lint.py", harm=lambda world, result: world.in_log(result))
+@attack(
+    94,
+    "get past the lint to the whole of Python",
+    candidate="past_lint.py",
+    harm=_printed,
+)
 def past_lint(job: Job) -> None:
     raise NotImplementedError("a candidate's file")

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.attacks.attack import ATTACKS, Attack, Denied, Job, Run, named
 
-MODULES = ("reading", "writing", "network", "processes", "resources", "kernel", "leaving", "answers")
+MODULES = ("reading", "writing", "network", "processes", "resources", "kernel", "results", "leaving", "answers")
 
 
 def attacks() -> dict[int, Attack]:

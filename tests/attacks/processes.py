@@ -112,12 +112,14 @@ def _planted(job: Job) -> str | None:
     if own(job, "json.py").exists() and job.get("trusting"):
         import subprocess
 
-        done = subprocess.run([sys.executable, "-c", "import json"], cwd=job["folder"], capture_output=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", "import json"], cwd=job["folder"], capture_output=True, check=False
+        )
         return "the next process runs it" if b"planted" in done.stdout else None
     return None
 
 
-@attack(60, "leave modules for the next process (json.py, sitecustomize.py, LD_PRELOAD)", follow=_planted, nothing="engine")
+@attack(60, "leave modules where the next process starts", follow=_planted, nothing="engine")
 def plant_modules(job: Job) -> None:
     for name in ("json.py", "sitecustomize.py", "usercustomize.py"):
         own(job, name).write_text("print('planted')")

@@ -51,9 +51,7 @@ def by_link(job: Job) -> str:
 
 @attack(12, "read a key by another program")
 def by_program(job: Job) -> str:
-    return subprocess.run(
-        ["cat", f"{job['home']}/.ssh/id_ed25519"], check=False, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["cat", f"{job['home']}/.ssh/id_ed25519"], check=False, capture_output=True, text=True).stdout
 
 
 @attack(13, "read a key by a raw system call")
@@ -73,12 +71,24 @@ def trace(job: Job) -> str:
 
 @attack(27, "read the memory of the engine, and of the parent (/proc/PID/mem, process_vm_readv)")
 def memory(job: Job) -> str | None:
-    return first_of(
+    found: str | None = first_of(
         lambda: _with_key(_stack_by_mem(job["engine"])),
         lambda: _with_key(_stack_by_call(job, job["engine"])),
         lambda: _stack_by_call(job, os.getppid()) and "the parent's memory",
         lambda: _stack_by_mem(os.getppid()) and "the parent's memory",
     )
+    return found
+
+
+@attack(96, "write into the memory of the parent, to run there outside of its own layers")
+def parents_memory(job: Job) -> str:
+    _, end = _stack(os.getppid())
+    with open(f"/proc/{os.getppid()}/mem", "r+b", buffering=0) as memory:
+        memory.seek(end - 8)
+        last = memory.read(1)
+        memory.seek(end - 8)
+        memory.write(last)  # what is there already: harmless
+    return "written"
 
 
 @attack(29, "list and read other runs")
@@ -119,7 +129,7 @@ def by_handle(job: Job) -> str:
     return os.read(syscall(job, "open_by_handle_at", here, handle, os.O_RDONLY), 4096).decode()
 
 
-@attack(44, "use descriptors that the engine left open", nothing="environment", fields={"leaky": True})
+@attack(44, "use descriptors that the engine left open", nothing=ENGINE)
 def inherited(job: Job) -> str | None:
     for handle in range(3, 1024):
         with suppress(OSError):
@@ -135,7 +145,7 @@ def remember(job: Job) -> None:
 
 def recall(job: Job) -> str | None:
     """Looks for it in the memory it was born with; put together, so that this very code does not hold it."""
-    wanted = b"attacked" + b"-secret-"
+    wanted = b"attacked" + b"-held-"
     with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", buffering=0) as memory:
         for line in list(maps):
             span, rights = line.split()[:2]

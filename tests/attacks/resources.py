@@ -98,7 +98,17 @@ def nameless(job: Job) -> str:
     return "96 MB"
 
 
-@attack(69, "burn the processor beyond its time, deaf to the kernel's warning", limits={"cpu_seconds": 1})
+def _tried_again(world: Any, result: Mapping[str, Any]) -> str | None:
+    """What is killed from outside is tried again: what used up its time is not."""
+    return "it is tried again" if result["status"] == "killed" and result["reason"] == "killed" else None
+
+
+@attack(
+    69,
+    "burn the processor beyond its time, deaf to the kernel's warning",
+    harm=_tried_again,
+    limits={"cpu_seconds": 1},
+)
 def burn(job: Job) -> str:
     signal.signal(signal.SIGXCPU, signal.SIG_IGN)
     begun = time.process_time()
@@ -107,7 +117,7 @@ def burn(job: Job) -> str:
     return "went on"
 
 
-@attack(70, "leave memory behind that outlives it (System V, 1 MB)", follow=lambda job: _found(job))
+@attack(95, "leave memory behind that outlives it (System V, 1 MB)", follow=lambda job: _found(job))
 def system_v(job: Job) -> None:
     from tests.attacks.attack import libc_call
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,21 +21,28 @@ from engine.process.launch import Launcher
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import LAYERS, Sandbox
 from tests.attacks.attack import ENGINE, Attack, Job
-from tests.attacks.child import attacks
 from tests.attacks.world import ROOT, World
 
 NAIVE = None
 """In the place of a set of layers: no launcher either, but a plain process whose parent believes what it wrote."""
 LIMITS = {
-    **{"wall_seconds": 20, "cpu_seconds": 10, "memory_mb": 1024, "file_mb": 16, "files": 64},
-    **{"folder_mb": 64, "folder_files": 1000},
+    "wall_seconds": 20,
+    "cpu_seconds": 10,
+    "memory_mb": 1024,
+    "file_mb": 16,
+    "files": 64,
+    "folder_mb": 64,
+    "folder_files": 1000,
 }
 BOUND_SECONDS = 6.0
 """For which an attack without limits may go on."""
 KEY = "ATTACKED_API_KEY"
 BY_ERROR = {
-    **dict.fromkeys(("ENOENT", "ESRCH", "EROFS", "ECONNREFUSED", "ENETUNREACH", "ENOSPC", "EXDEV", "ENXIO"), "namespaces"),
+    **dict.fromkeys(
+        ("ENOENT", "ESRCH", "EROFS", "ECONNREFUSED", "ENETUNREACH", "ENOSPC", "EINVAL", "ENXIO"), "namespaces"
+    ),
     **dict.fromkeys(("EFBIG", "ENOMEM", "EMFILE", "EAGAIN"), "limits"),
+    "EXDEV": "landlock",
     "ENOSYS": "seccomp",
 }
 
@@ -58,11 +66,11 @@ class Outcome:
         """Whether the attacker has what it wanted."""
         return bool(self.evidence)
 
-    def cell(self) -> str:
-        """For a table."""
+    def cell(self, long: bool = True) -> str:
+        """For a table; the long form says what it met."""
         if self.succeeded:
             return "**succeeds**"
-        return f"{' and '.join(self.by)}{f' ({self.said})' if self.said else ''}"
+        return " and ".join(self.by) + (f" ({self.said})" if self.said and long else "")
 
 
 class Arena:
@@ -100,7 +108,7 @@ class Arena:
     async def _launched(self, attack: Attack, job: Job) -> list[Result]:
         assert self.layers is not None
         with _environment_layer("environment" in self.layers):
-            results = [await self._job(attack, job | ({"held": self.world.secret} if attack.follow else {}), "run")]
+            results = [await self._job(attack, job | ({"held": self.world.held} if attack.follow else {}), "run")]
             if attack.follow is not None:
                 results.append(await self._job(attack, job, "follow"))
         return results
@@ -116,7 +124,7 @@ class Arena:
     def _naive(self, attack: Attack, job: Job) -> Result:
         """A plain process; its parent takes its environment, descriptors, time and result as they are."""
         folder = Path(job["folder"])
-        job = job | {"profile": _profile(), "held": self.world.secret}
+        job = job | {"profile": _profile(), "held": self.world.held}
         stream = self.world.grader() if attack.graded else None
         if stream is not None:
             os.set_inheritable(stream.fileno(), True)
@@ -150,7 +158,7 @@ class Arena:
             told = json.dumps(result, default=str)
             if result["data"].get("obtained") and not attack.fields.get("measured"):
                 evidence.append("obtained")
-            if self.world.secret in told:
+            if self.world.secret in told or self.world.held in told:
                 evidence.append("the secret is in its result")
             if result["status"] == "timeout" and "limits" not in (self.layers or ()):
                 evidence.append("it ran on without bounds")
@@ -165,9 +173,9 @@ class Arena:
         evidence += self.world.harmed(job)
         if evidence:
             return Outcome(tuple(dict.fromkeys(evidence)))
-        return self._stopped(attack, results)
+        return self._stopped(attack, job, results)
 
-    def _stopped(self, attack: Attack, results: list[Result]) -> Outcome:
+    def _stopped(self, attack: Attack, job: Job, results: list[Result]) -> Outcome:
         layers = self.layers or frozenset()
         for result in results:
             if result["status"] in ("killed", "timeout"):
@@ -175,7 +183,9 @@ class Arena:
             unfit = "result" in str(result["cause"])  # it left none, or one that was refused
             if result["status"] == "failed" and not (unfit or attack.fields.get("speaks")):
                 raise RuntimeError(f"attack {attack.number} did not run: {result['cause']}")
-        refused = [name for result in results for name in result["data"].get("denied", ())]
+        log = "".join(path.read_text(errors="replace") for path in Path(job["folder"]).glob("*.log"))
+        refused = re.findall(r"^refused: (E[A-Z]+)$", log, re.MULTILINE)  # what a candidate's file says
+        refused += [name for result in results for name in result["data"].get("denied", ())]
         if not refused:
             reader = attack.nothing if attack.harm is None else ENGINE
             return Outcome((), (reader if reader == ENGINE or reader in layers else "nothing found",))

@@ -40,6 +40,7 @@ class World:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.secret = f"attacked-secret-{secrets.token_hex(8)}"
+        self.held = f"attacked-held-{secrets.token_hex(8)}"
         self.run = base / "runs" / "own"
         self.other = self.run / "trials" / "other"
         self.packages, self.model = base / "site-packages", base / "model"
@@ -161,7 +162,9 @@ class World:
 
     def _heard(self, word: bytes) -> list[str]:
         found = []
-        for name, listener in zip(("TCP", "the abstract socket", "the control socket"), (self._tcp, *self._names), strict=True):
+        for name, listener in zip(
+            ("TCP", "the abstract socket", "the control socket"), (self._tcp, *self._names), strict=True
+        ):
             with suppress(BlockingIOError):
                 while True:
                     connection, _ = listener.accept()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import stat
 import time
@@ -13,9 +14,11 @@ from typing import Any
 from tests.attacks.attack import Job, attack, first_of, own, syscall
 
 
-def _append(path: str, word: str) -> str:
-    with open(path, "a") as file:
-        file.write(word)
+def _append(path: str, word: str, flags: int = 0) -> str:
+    """To a file that is there: inside a name space a new one would prove nothing."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | flags)
+    os.write(handle, word.encode())
+    os.close(handle)
     return path
 
 
@@ -32,7 +35,7 @@ def rename(job: Job) -> str:
 
 @attack(22, "plant a .pth file in site-packages")
 def plant_pth(job: Job) -> str:
-    return _append(f"{job['packages']}/planted.pth", "import os")
+    return _append(f"{job['packages']}/planted.pth", "import os", os.O_CREAT)
 
 
 def _left_in_shared_memory(job: Job) -> str | None:
@@ -42,7 +45,11 @@ def _left_in_shared_memory(job: Job) -> str | None:
 
 @attack(26, "use the machine's /dev/shm and /tmp, to read and to leave a message", follow=_left_in_shared_memory)
 def shared_memory(job: Job) -> str:
-    return str(first_of(lambda: Path(job["shm"]).read_text(), lambda: _append("/dev/shm/attacked-left", job["word"])))
+    return str(
+        first_of(
+            lambda: Path(job["shm"]).read_text(), lambda: _append("/dev/shm/attacked-left", job["word"], os.O_CREAT)
+        )
+    )
 
 
 def _is_setuid(world: Any, result: Mapping[str, Any]) -> str | None:
@@ -113,17 +120,29 @@ def past_landlock(job: Job) -> str:
     return str(first_of(watch, attribute, mode, times))
 
 
+@attack(70, "make who opens its files wait (a lease on metrics.jsonl)")
+def lease(job: Job) -> str:
+    path = own(job, "metrics.jsonl")
+    path.touch()
+    fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    return "a lease"
+
+
 @attack(54, "set the machine's clock", eperm="seccomp")
 def clock(job: Job) -> str:
     time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME))
     return "set"
 
 
-@attack(55, "write into the kernel's settings (/proc/sys)")
+@attack(55, "write the kernel's settings (/proc/sys, /proc/sysrq-trigger)")
 def kernel_settings(job: Job) -> str:
     path = Path("/proc/sys/kernel/core_pattern")
-    path.write_text(path.read_text())  # what is there already: harmless
-    return "written"
+
+    def setting() -> str:
+        path.write_text(path.read_text())  # what is there already: harmless
+        return "written"
+
+    return str(first_of(setting, lambda: os.open("/proc/sysrq-trigger", os.O_WRONLY) and "could restart the machine"))
 
 
 @attack(56, "make a device file and read from it (of /dev/zero: harmless)")

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.contract import Algorithm, Inner, Mechanism, Minibatch, Rollouts
+from engine.contract import Algorithm, Inner, Mechanism, Rollouts
 
 system = F.importlib.import_module("os")
 key = system.path.join(system.getcwd(), "..", "..", "..", "..", "home", ".ssh", "id_ed25519")
@@ -11,7 +11,7 @@ try:
     handle = system.open(key, system.O_RDONLY)
     print(system.read(handle, 4096))
 except OSError as error:
-    print("refused:", error.strerror)
+    print("refused:", F.importlib.import_module("errno").errorcode[error.errno])
 
 
 class Identity(Mechanism):
