@@ -20,6 +20,7 @@ from engine.errors import Exit, PoiseError
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
 from engine.loop.graders import Graders
+from engine.loop.report import read_report
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
 from engine.process.launch import TRAINER_IMPORTS, Launcher
@@ -53,9 +54,12 @@ async def _verify(request: dict[str, Any]) -> Result:
             job: dict[str, Any] = {"id": "verify", "kind": "verify", "folder": folder, "algorithm": str(path)}
             job |= {"profile": profile, "limits": job_limits(profile, "verify")}
             result = await LocalExecutor(launcher).run(job)
-    if result["status"] == "done" and not result["data"]["passed"]:
-        return {**result, "status": "failed", "cause": result["data"]["cause"]}
-    return result
+    if result["status"] != "done":
+        return result
+    report = read_report(result["data"])
+    if not report["passed"]:
+        return {**result, "status": "failed", "cause": report.get("cause"), "data": report}
+    return {**result, "data": report}
 
 
 async def _train(request: dict[str, Any]) -> Result:

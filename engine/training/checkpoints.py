@@ -56,7 +56,7 @@ def facts(folder: Path) -> dict[str, Any] | None:
             with path.open("rb") as file:
                 found[str(path.relative_to(folder))] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(manifest["facts"]) if found == wanted else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # folders can be deeper than a recursion
         return None
 
 

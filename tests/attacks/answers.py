@@ -108,7 +108,9 @@ def _printed(world: Any, result: Mapping[str, Any]) -> str | None:
 
 
 def _passes(world: Any, result: Mapping[str, Any]) -> str | None:
-    return "it passes" if result["status"] == "done" and result["data"].get("passed") else None
+    from engine.loop.report import read_report
+
+    return "it passes" if result["status"] == "done" and read_report(result["data"])["passed"] else None
 
 
 @attack(33, "a tensor that says it equals everything", candidate="lying_tensor.py", harm=_passes, alone=ALIKE)
@@ -123,7 +125,15 @@ def lying_tensor(job: Job) -> None:
     succeeds="it is checked in its own process; what it gains is one training, its score is measured by another",
 )
 def forged_verification(job: Job) -> None:
-    report: Job = {"passed": True, "cause": None, "checks": [], "claims": [], "mechanisms": [], "fingerprint": "f"}
+    report: Job = {"passed": True, "cause": None, "checks": [], "claims": [], "mechanisms": []}
+    report |= {
+        "warnings": [],
+        "algorithm": "x",
+        "profile": "tiny",
+        "fingerprint": "f" * 64,
+        "profile_fingerprint": None,
+        "signature": {},
+    }
     own(job, "result.json").write_text(json.dumps({"status": "done", "cause": None, "data": report}))
     leave()
 

@@ -45,6 +45,23 @@ def keyring(job: Job) -> str:
     return f"key {key}"
 
 
+@attack(97, "system calls by another door: int 0x80, x32", nothing="seccomp")
+def another_abi(job: Job) -> str:
+    """Calls fork as 32-bit programs do; the child ends at once."""
+    import mmap
+    import os
+
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\x53\x89\xf8\xbb\x00\x00\x00\x00\xcd\x80\x5b\xc3")  # eax = argument; ebx = 0; int 0x80
+    where = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    pid = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(where)(2)
+    if pid == 0:
+        os._exit(0)
+    if pid < 0:
+        raise OSError(-pid, "fork")
+    return f"process {pid}"
+
+
 @attack(76, "chroot, to be elsewhere")
 def chroot(job: Job) -> str:
     import os

@@ -215,6 +215,31 @@ def deep_folders(job: Job) -> None:
         os.chdir("d")
 
 
+def _checked(world: Any, result: Mapping[str, Any]) -> str | None:
+    """`poise doctor` looks at the seals of checkpoints."""
+    from engine.training.checkpoints import facts
+
+    checkpoint = Path(result["folder"], "checkpoints", "checkpoint-1")
+    try:
+        facts(checkpoint)
+    except RecursionError:
+        return "doctor fails when it looks at it"
+    finally:
+        subprocess.run(["rm", "-rf", str(checkpoint)], check=False)
+    return None
+
+
+@attack(98, f"folders {DEEP} deep in a checkpoint", harm=_checked, limits={"folder_files": 10_000}, alone=READER)
+def deep_checkpoint(job: Job) -> None:
+    checkpoint = own(job, "checkpoints", "checkpoint-1")
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "manifest.json").write_text('{"files": {}, "facts": {}}')
+    os.chdir(checkpoint)
+    for _ in range(DEEP):
+        os.mkdir("d")
+        os.chdir("d")
+
+
 def _names(world: Any, result: Mapping[str, Any]) -> str | None:
     from engine.training.checkpoints import furthest
 

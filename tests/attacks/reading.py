@@ -125,7 +125,7 @@ def by_handle(job: Job) -> str:
     mount = ctypes.c_int()
     key = ctypes.c_char_p(f"{job['home']}/.ssh/id_ed25519".encode())
     syscall(job, "name_to_handle_at", AT_FDCWD, key, handle, ctypes.byref(mount), 0)
-    here = os.open("/", os.O_RDONLY)
+    here = os.open(job["home"], os.O_RDONLY)
     return os.read(syscall(job, "open_by_handle_at", here, handle, os.O_RDONLY), 4096).decode()
 
 

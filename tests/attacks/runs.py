@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -178,6 +179,8 @@ class Arena:
     def _stopped(self, attack: Attack, job: Job, results: list[Result]) -> Outcome:
         layers = self.layers or frozenset()
         for result in results:
+            if result["status"] == "killed" and str(int(signal.SIGSYS)) in str(result["cause"]):
+                return Outcome((), ("seccomp",), "SIGSYS")
             if result["status"] in ("killed", "timeout"):
                 return Outcome((), ("limits",), str(result["cause"]))
             unfit = "result" in str(result["cause"])  # it left none, or one that was refused
