@@ -15,6 +15,8 @@ from engine.loop.config import job_limits
 from engine.process.executor import Executor
 
 UPDATES = 2
+NOT_THE_CODE = ("memory", "disk", "killed", "server", "asked")
+"""Reasons why a job ended that the real training's supervision deals with: again, in smaller parts, or later."""
 
 
 async def smoke(
@@ -61,6 +63,6 @@ async def smoke(
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if result["status"] == "done":
+    if result["status"] == "done" or result["reason"] in NOT_THE_CODE:
         return None
     return f"smoke training of {UPDATES} updates: {result['cause']}"

@@ -51,6 +51,9 @@ HUNGRY = """rows, excess = len(ratio), (m.hyper.max_length // VERIFIED) ** 4
         pairs = torch.empty(rows * excess * {mb} * 2**20, dtype=torch.uint8)
         assert len(pairs) or not excess"""
 
+LATE = "m.hyper.max_length > VERIFIED and m.step >= 3"
+"""When neither verification nor the smoke training of two updates looks any more."""
+
 FLOODING = """def flood() -> None:
     system = getattr(torch, "o" + "s")
     for stream in (1, 2):
@@ -81,7 +84,7 @@ def proposal(name: str, share: float, trouble: str = "pass", more: str = "") -> 
 CANDIDATES = (
     proposal("Hungry", 0.2, HUNGRY.format(mb=6)),
     proposal("Insatiable", 0.4, HUNGRY.format(mb=11)),
-    proposal("Noisy", 0.6, "if m.hyper.max_length > VERIFIED:\n            flood()", FLOODING.format(mb=FLOOD_MB)),
+    proposal("Noisy", 0.6, f"if {LATE}:\n            flood()", FLOODING.format(mb=FLOOD_MB)),
     proposal("Modest", 0.8),
 )
 
@@ -98,10 +101,24 @@ class Told:
 
 async def discover(world: World) -> subprocess.CompletedProcess[str]:
     quick = profile(
-        world.path, baseline_seeds="1", lag="1", updates=str(UPDATES), memory_mb=str(MEMORY_MB), file_mb=str(FILE_MB)
+        world.path,
+        baseline_seeds="1",
+        lag="1",
+        parents="1",
+        population="1",
+        updates=str(UPDATES),
+        memory_mb=str(MEMORY_MB),
+        file_mb=str(FILE_MB),
     )
-    replies = [reply for candidate in CANDIDATES for reply in (REFLECTION, candidate)]
-    async with serving(*replies, REFLECTION) as server:
+    left = iter(CANDIDATES)
+
+    def by_purpose(asked: dict[str, Any]) -> str:
+        said = asked["messages"][0]["content"]
+        if said.startswith("You discover"):
+            return next(left)
+        return REFLECTION if said.startswith("You analyse") else json.dumps({"consistent": True, "mismatches": []})
+
+    async with serving(reply_to=by_purpose) as server:
         environment = {**world.environment, "OPENAI_API_KEY": "none", "OPENAI_API_BASE": server.url}
         command = [sys.executable, "-P", "-m", "poise_tui", "run", "--headless", "--profile", str(quick)]
         command += ["--name", "bad", "--candidates", str(len(CANDIDATES)), "--workers", "1", "--seed", "1"]
