@@ -56,7 +56,7 @@ class Header(Static):
         """As many parts as the width has room for, the most important first."""
         snapshot = self._snapshot
         dot = self._glyphs.dot if self._pulse or run.shown in ENDED else self._glyphs.hollow
-        nodes = [c for c in snapshot.candidates.values() if c.parent is not None]
+        nodes = [c for c in snapshot.candidates.values() if c.parent is not None and c.id.startswith("c")]
         done = sum(c.status in SETTLED for c in nodes)
         parts: list[tuple[int, Content]] = [
             (0, Content.styled(f" {run.id}", "bold")),
