@@ -16,7 +16,7 @@ from engine.process.control import send
 from tests.run.conftest import Finished
 from tests.run.world import Events, World, engine_process, profile, wait_for
 
-LONG = {"updates": "150"}
+LONG = {"updates": "100"}
 
 
 def start(world: World, *more: str, **changes: str) -> tuple[subprocess.Popen[str], Events]:
