@@ -29,7 +29,9 @@ class Attack:
             well: every canary of the world.
         follow: run in the next child, which may find what the first one left.
         eperm: the layer that answers EPERM, where seccomp is not the one.
-        nothing: the layer that stopped it if it found nothing without being refused anything.
+        eacces: the layer that answers EACCES.
+        nothing: who stopped it if it was refused nothing: by default whoever reads what it left, where `harm` looks at
+            that, and the name spaces, where there was nothing to be found.
         limits: more of a job's limits.
         alone: whether it succeeds with no protection at all; why not, otherwise.
         fields: more of the job.
@@ -44,7 +46,8 @@ class Attack:
     harm: Callable[[Any, Mapping[str, Any]], str | None] | None = None
     follow: Run | None = None
     eperm: str = "seccomp"
-    nothing: str = "namespaces"
+    eacces: str = "landlock"
+    nothing: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
     alone: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)

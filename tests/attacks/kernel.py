@@ -26,7 +26,7 @@ def bpf(job: Job) -> str:
     return "a map"
 
 
-@attack(73, "perf events")
+@attack(73, "perf events", eacces="limits")
 def perf(job: Job) -> str:
     request = struct.pack("IIQ", 1, 112, 0).ljust(112, b"\0")
     syscall(job, "perf_event_open", ctypes.create_string_buffer(request), 0, -1, -1, 0)

@@ -164,7 +164,12 @@ attack(45, "find words of an earlier job in the memory inherited from the fork s
 )
 
 
-@attack(46, "run a program out of memory (memfd_create, execveat)", harm=lambda world, result: world.in_log(result))
+@attack(
+    46,
+    "run a program out of memory (memfd_create, execveat)",
+    nothing="namespaces",
+    harm=lambda world, result: world.in_log(result),
+)
 def from_memory(job: Job) -> None:
     handle = os.memfd_create("program", 0)
     with open("/bin/cat", "rb") as program:

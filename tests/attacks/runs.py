@@ -190,9 +190,10 @@ class Arena:
         refused = re.findall(r"^refused: (E[A-Z]+)$", log, re.MULTILINE)  # what a candidate's file says
         refused += [name for result in results for name in result["data"].get("denied", ())]
         if not refused:
-            reader = attack.nothing if attack.harm is None else ENGINE
+            reader = attack.nothing or ("namespaces" if attack.harm is None else ENGINE)
             return Outcome((), (reader if reader == ENGINE or reader in layers else "nothing found",))
         by = [_layer(name, attack, layers) for name in refused]
+        by = [name for name in by if name in LAYERS] or by
         return Outcome((), tuple(dict.fromkeys(by)), ", ".join(dict.fromkeys(refused)))
 
 
@@ -206,7 +207,7 @@ def _layer(error: str, attack: Attack, layers: frozenset[str]) -> str:
             return "seccomp"
         return attack.eperm if attack.eperm in layers else no_capabilities
     if error == "EACCES":
-        return "landlock" if "landlock" in layers and attack.eperm != "limits" else no_capabilities
+        return "landlock" if "landlock" in layers and "limits" not in (attack.eperm, attack.eacces) else no_capabilities
     layer = BY_ERROR.get(error, "the kernel")
     return layer if layer in layers else "the kernel"
 

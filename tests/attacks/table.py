@@ -13,6 +13,7 @@ import platform
 import re
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.attacks.world import ROOT, World
 
 DOCUMENT = ROOT / "docs" / "security.md"
 PLACE = re.compile(r"(?<=<!-- attacks -->\n).*(?=<!-- /attacks -->)", re.DOTALL)
+WIDTH = 150
 MEMORY = Path("/dev/shm")
 """Where the attacked world lies, if it may: thousands of small files, quickly made and removed."""
 Row = dict[str, Outcome]
@@ -68,11 +70,12 @@ def markdown(rows: Mapping[int, Row]) -> str:
         f"Run as {who} on Linux {kernel} (Landlock version {landlock.version()}) by "
         "`python -P -m tests.attacks.table --write`. Up to 40 those of a list made before the sandbox was, from 41 on "
         "what was found by trying to break it. A cell names the layer that stopped the attack; `engine` is whoever "
-        "takes what a job leaves, and takes it for what it is. *Nothing* is a plain process whose parent believes "
-        "it, without the launcher."
+        "starts a job and reads what it leaves: that takes no operating system. *Nothing* is a plain process whose "
+        "parent believes it, without the launcher. The quick tests run the default column, `make test-slow` the "
+        "others, and the default one from an account without privileges too."
     )
     lines = [
-        head,
+        textwrap.fill(head, WIDTH, break_on_hyphens=False),
         "",
         "| | attack | " + " | ".join(columns) + " |",
         "|---" * (len(columns) + 2) + "|",
@@ -86,7 +89,7 @@ def markdown(rows: Mapping[int, Row]) -> str:
     stopped = [f"{n} ({known[n].alone})" for n, row in rows.items() if not row["nothing"].succeeded and n != 37]
     lines += ["", "Not stopped:"]
     lines += [f"- **{n}, {a.title}**: {a.succeeds}." for n, a in known.items() if a.succeeds]
-    lines += ["", f"Held even with nothing: {'; '.join(stopped)}."]
+    lines += ["", textwrap.fill(f"Held even with nothing: {'; '.join(stopped)}.", WIDTH)]
     return "\n".join(lines) + "\n"
 
 
