@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.attacks.attack import ENGINE, Job, attack, first_of, own, syscall, text
 
 AT_FDCWD = -100
+_KEPT: list[str] = []
 PTRACE_ATTACH, PTRACE_DETACH = 16, 17
 
 
@@ -140,7 +141,8 @@ def inherited(job: Job) -> str | None:
 
 
 def remember(job: Job) -> None:
-    """Has a secret in its job, and ends."""
+    """Has a secret in its job, and keeps it: a worker that is used again still has it."""
+    _KEPT.append(job["held"])
 
 
 def recall(job: Job) -> str | None:
