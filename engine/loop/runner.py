@@ -20,7 +20,7 @@ from engine.loop.book import Book
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.machine import gpu_names
 from engine.loop.seeds import score_seed
-from engine.loop.supervise import STEP_SECONDS, no_space
+from engine.loop.supervise import STEP_SECONDS, UNHEARD, no_space
 from engine.process.executor import Executor, Result, read_result
 from engine.profiles.load_model import model_dir
 from engine.scoring.adapter import adapter_sha256
@@ -152,7 +152,7 @@ class TrialRunner:
             self.executor.control(trial_id, word)
         except PoiseError:  # no space for the word: its last checkpoint must do
             with suppress(PoiseError):
-                self.executor.kill(trial_id, f"{word}: it could not be asked to")
+                self.executor.kill(trial_id, f"{word}: {UNHEARD}")
 
     def kill(self, trial_id: str, cause: str) -> None:
         """End whatever runs for a trial now, or as soon as it has started."""

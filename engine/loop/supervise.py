@@ -43,6 +43,10 @@ class Verdict:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+UNHEARD = "it could not be asked to"
+"""Why a training was killed instead of paused: there was no space for the word."""
+
+
 def verdict(trial: Mapping[str, Any], result: Mapping[str, Any], retries: int, waiting: bool) -> Verdict:
     """Judge the result of a trial's training, or of its scoring once it is trained.
 
@@ -58,7 +62,8 @@ def verdict(trial: Mapping[str, Any], result: Mapping[str, Any], retries: int, w
         return Verdict("done")
     if result["status"] == "paused":
         return Verdict("aside", fields={"starts": 0})
-    if waiting and reason in ("asked", *AGAIN):
+    unheard = reason == "asked" and str(cause).endswith(UNHEARD)  # though the run may have been resumed meanwhile
+    if unheard or (waiting and reason in ("asked", *AGAIN)):
         return Verdict("aside", fields={"starts": max(starts - 1, 0)})
     if reason == "memory":
         return _out_of_memory(trial, cause)

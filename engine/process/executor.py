@@ -362,7 +362,8 @@ def judge(job: Job, limits: Limits, exit: ChildExit, ended_by: str | None, kille
             return "killed", "the machine ran out of memory", {}, "memory"
     # SIGKILL is the kernel's second word, to a job that is deaf to SIGXCPU.
     spent = limits.cpu_seconds is not None and exit.cpu_seconds >= max(1, round(limits.cpu_seconds))
-    if spent and exit.signal in (signal.SIGXCPU, signal.SIGKILL):
+    deaf = spent and exit.signal == signal.SIGKILL
+    if limits.cpu_seconds is not None and (deaf or exit.signal == signal.SIGXCPU):
         return "timeout", f"used more than {limits.cpu_seconds:g} s of processor time", {}, "time"
     if exit.signal is not None:
         hint = ": out of memory, or killed from outside" if exit.signal == signal.SIGKILL else ""

@@ -69,6 +69,9 @@ def _tree(sandbox: Sandbox) -> Iterator[str]:
             yield from ("--ro-bind", name, name)
     # Over everything else, since a job may lie under /tmp.
     yield from ("--proc", "/proc", "--dev", "/dev")
+    # Inside, root's files are this user's own where root runs the engine: the kernel's settings too.
+    for settings in ("/proc/sys", "/proc/irq", "/proc/bus"):
+        yield from ("--ro-bind-try", settings, settings)
     for scratch in ("/dev/shm", "/tmp"):
         yield from ("--size", str(SCRATCH_BYTES), "--tmpfs", scratch)
     for name in FILES:

@@ -14,6 +14,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from engine.algorithms.pipeline import Pipeline
+from engine.archive.files import sync_files
 from engine.process.child import Failure, control_word
 from engine.training import checkpoints
 from engine.training.trainer import Batch, PoiseTrainer
@@ -128,6 +129,7 @@ class Recorder(TrainerCallback):
         (target / STATE_FILE).write_text(json.dumps(self.pipeline.state_dict()))
         if state.global_step % self.updates_per_batch:
             torch.save(self.trainer.half_used_batch(), target / BATCH_FILE)
+        sync_files(target.parents[1])  # what a resumed training goes on from includes its curves
         checkpoints.seal(target, self.facts)
         checkpoints.drop_old(target.parent)
 

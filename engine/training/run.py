@@ -23,7 +23,7 @@ from trl import GRPOConfig
 
 from engine.algorithms.loader import load_algorithm
 from engine.algorithms.pipeline import Pipeline
-from engine.archive.files import sync_files, sync_folder
+from engine.archive.files import sync_files
 from engine.contract import Algorithm
 from engine.errors import PoiseError
 from engine.process.child import Failure, Paused, Stopped
@@ -123,7 +123,7 @@ def save_adapter(trainer: PoiseTrainer, target: Path) -> None:
     sync_files(made)
     shutil.rmtree(target, ignore_errors=True)
     made.rename(target)
-    sync_folder(target.parent)
+    sync_files(target.parent)  # the curves too: what is decided from them must not depend on a power cut
 
 
 def build_trainer(

@@ -58,7 +58,7 @@ def test_a_paused_node_frees_its_process_and_goes_on_from_its_checkpoint(world: 
         if e.kind == "trial.metrics" and e.data["trial"] == "c000-search-0"
         for p in e.data["points"]
     ]
-    assert steps == list(range(1, 151))
+    assert steps == list(range(1, int(LONG["updates"]) + 1))
 
 
 def test_pausing_the_run_stops_all_trainings_until_it_is_resumed(world: World) -> None:

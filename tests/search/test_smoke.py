@@ -57,7 +57,7 @@ async def test_mechanisms_of_the_library_are_not_trained_again(tmp_path: Path) -
 async def executor(tmp_path: Path) -> AsyncIterator[LocalExecutor]:
     tasks = PROFILE["tasks"]
     with GraderProcess() as grader:
-        launcher = Launcher(TRAINER_IMPORTS)
+        launcher = Launcher(TRAINER_IMPORTS, sandbox=None)
         try:
             yield LocalExecutor(
                 launcher, lambda _: grader.connect(tasks["name"], tasks["options"], train_seed(1, "pool", 0))
