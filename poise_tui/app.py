@@ -1,5 +1,6 @@
 """The dashboard's application: starts or finds the run, follows it in a thread, and sends commands."""
 
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class PoiseApp(App[None]):
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run until the user leaves; see `textual.app.App.run`."""
         kwargs.setdefault("mouse", self._mouse)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup too: a viewer without a terminal is of no use
         return super().run(*args, **kwargs)
 
     def get_default_screen(self) -> Dashboard:

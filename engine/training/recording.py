@@ -35,16 +35,20 @@ class Recorder(TrainerCallback):
         pipeline: its state goes into checkpoints.
         updates_per_batch: updates made from one batch of completions.
         sample_every: updates between two recorded groups.
+        until: the update at which this part of the training ends, at a checkpoint; None trains to the end.
     """
 
-    def __init__(self, folder: Path, pipeline: Pipeline, updates_per_batch: int, sample_every: int) -> None:
+    def __init__(
+        self, folder: Path, pipeline: Pipeline, updates_per_batch: int, sample_every: int, until: int | None = None
+    ) -> None:
         self.folder = folder
         self.pipeline = pipeline
         self.updates_per_batch = updates_per_batch
         self.sample_every = sample_every
+        self.until = until
         self.trainer: PoiseTrainer | None = None
         self.ended_by: str | None = None
-        """`pause` or `stop` when the control word ended the training."""
+        """`pause` or `stop` when the control word ended the training, `rung` when its part was done."""
         self._batch: Batch | None = None
         self._samples_due = True
         self._row: dict[str, Any] = {}
@@ -113,9 +117,10 @@ class Recorder(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
-        """Obey the control word after every update."""
+        """After every update: end a part that is done, or obey the control word."""
         if state.global_step < state.max_steps:
-            word = control_word(self.folder)
+            done = self.until is not None and state.global_step >= self.until
+            word = "rung" if done else control_word(self.folder)
             if word is not None:
                 self.ended_by = word
                 control.should_save = True

@@ -2,7 +2,8 @@
 
 Runs in its own process: it imports a candidate's file. The job's extra keys: `grader_fd` (a connected socket to the
 grader), `off` (mechanisms switched off), `resume` (go on from the newest checkpoint of the folder that is whole),
-`micro_batches` (parts that an update's rows are split into, 1 by default: more of them take less memory).
+`micro_batches` (parts that an update's rows are split into, 1 by default: more of them take less memory), `until` (the
+update to train to; the end by default, and a schedule counts on the end in any case).
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     if job.get("gpu") is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(job["gpu"])  # in time: nothing has touched CUDA in this process
     folder = Path(job["folder"])
-    profile = job["profile"]
+    profile, until = job["profile"], job.get("until")
+    train = profile["train"]
     algorithm = load_algorithm(Path(job["algorithm"])) if job.get("algorithm") else Algorithm("GRPO")
     algorithm = algorithm.without(job.get("off") or [])
     split = int(job.get("micro_batches") or 1)
@@ -59,7 +61,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     pipeline = Pipeline(algorithm, seed=job["seed"])
     grader = GraderClient(job["grader_fd"])
     started = time.monotonic()
-    recorder = Recorder(folder, pipeline, profile["train"]["updates_per_batch"], profile["train"]["sample_every"])
+    recorder = Recorder(folder, pipeline, train["updates_per_batch"], train["sample_every"], until)
     try:
         trainer = build_trainer(profile, job["seed"], folder, pipeline, grader, recorder, split)
         recorder.facts = {"device": str(trainer.accelerator.device.type)} | {name: version(name) for name in VERSIONED}
@@ -70,7 +72,11 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
         cut_after(folder / "metrics.jsonl", step)
         cut_after(folder / "samples.jsonl", step - 1)  # the batch that begins with this update is generated again
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if until is not None and step >= until and checkpoint is not None:  # it was done, and died before it could say so
+            trainer._load_from_checkpoint(str(checkpoint))
+            trainer.state.global_step = step
+        else:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except PoiseError as error:
         if "the grader is gone" in str(error):
             raise Failure(str(error), "grader") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -108,11 +109,17 @@ def test_q_and_d_leave_a_live_run_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(13)
-def test_a_hang_up_ends_the_viewer(runs: Path) -> None:
-    terminal = Terminal(runs, 24, 80)
+@pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN], ids=["plain", "under nohup"])
+def test_a_hang_up_ends_the_viewer(runs: Path, before: signal.Handlers) -> None:
+    inherited = signal.signal(signal.SIGHUP, before)
+    try:
+        terminal = Terminal(runs, 24, 80)
+    finally:
+        signal.signal(signal.SIGHUP, inherited)
     terminal.wait_for("c004")
     viewer = psutil.Process(terminal.child.pid)
-    os.close(terminal.child.child_fd)  # as when the window is closed or the connection is lost
+    terminal.child.ptyproc.fileobj.close()  # as when the window is closed or the connection is lost
+    terminal.child.closed = terminal.child.ptyproc.closed = True  # or pexpect closes the number again, another's by then
     viewer.wait(DEADLINE)
     assert not viewer.is_running()
 
