@@ -1,0 +1,153 @@
+"""Whether a candidate goes on from a rung, told by its own scores there and those of candidates decided before it.
+
+Its final standing is predicted: scores regress to the middle by the measured correlation between this rung and the end,
+and what remains is chance. It goes on where its chance of ending in the top 1/eta is not much below that of a candidate
+nobody knows anything about. With a perfect rung that is plain successive halving in a stream ("top ceil(n/eta) of those
+seen so far", as ASHA, arXiv 1810.05934); a rung that says nothing about the end stops nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, pi, sin, sqrt
+from statistics import NormalDist, fmean, median, pvariance
+from typing import Any
+
+THRESHOLD = 0.9
+"""Chance needed to go on, as a multiple of k/n, the chance before any score is seen. Chosen by simulation."""
+_TO_STD = 1.0 / NormalDist().inv_cdf(0.75)
+_PARTS = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 8: "eighth"}
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A decision at a rung, the chance (0-1) to end in the top 1/eta, and one sentence for the user."""
+
+    promoted: bool
+    probability: float
+    why: str
+
+
+def rank_correlation(
+    at_rung: Sequence[float],
+    at_end: Sequence[float],
+    prior: float,
+    prior_weight: float,
+    everybody: Sequence[float] = (),
+) -> float:
+    """Spearman correlation of the scores of the same candidates at a rung and at the end, shrunk towards `prior`.
+
+    Those who reached the end were chosen by their rung scores, which makes a correlation among them too small. Given
+    the scores of `everybody` at the rung, that is corrected (Thorndike 1949, case 2). `prior` counts as much as
+    `prior_weight` pairs.
+
+    Raises:
+        ValueError: not as many scores at the end as at the rung.
+    """
+    if len(at_rung) != len(at_end):
+        raise ValueError(f"{len(at_rung)} scores at the rung, {len(at_end)} at the end")
+    if len(at_rung) < 3 or len(set(at_rung)) < 2 or len(set(at_end)) < 2:
+        return prior
+    from scipy import stats
+
+    measured = float(stats.spearmanr(at_rung, at_end).statistic)
+    if len(everybody) > len(at_rung):
+        wider = max(1.0, sqrt(pvariance(everybody) / pvariance(at_rung)))
+        measured = measured * wider / sqrt(1 - measured**2 + (measured * wider) ** 2)
+    return (prior * prior_weight + measured * len(at_rung)) / (prior_weight + len(at_rung))
+
+
+def promotion(
+    own: Sequence[float],
+    earlier: Sequence[float],
+    *,
+    noise_std: float,
+    correlation: float,
+    eta: int,
+    where: str = "this rung",
+    threshold: float = THRESHOLD,
+) -> Promotion:
+    """Decide about one candidate.
+
+    Args:
+        own: its scores at the rung, one a seed.
+        earlier: the mean score at the rung of each candidate decided before it.
+        noise_std: std of the root's trainings at this rung, in points.
+        correlation: rank correlation of one training's score here with the end, from `rank_correlation`.
+        eta: one in eta is wanted at the next rung.
+        where: the rung in the user's words, such as "6 of 48 updates".
+
+    Raises:
+        ValueError: no own score, or eta < 2.
+    """
+    if not own or eta < 2:
+        raise ValueError(f"a promotion needs a score and eta >= 2, not {len(own)} scores and eta {eta}")
+    mean, n = fmean(own), len(earlier) + 1
+    k = ceil(n / eta)
+    chance = chance_of_top(mean, len(own), earlier, k, noise_std=noise_std, correlation=correlation)
+    rank = 1 + sum(other > mean for other in earlier)
+    part = _PARTS.get(eta, f"1/{eta}")
+    said = f"{mean:.1f} at {where} is rank {rank} of {n}; a chance of {100 * chance:.0f} % to end in the top {part}"
+    if chance >= threshold * k / n:
+        return Promotion(True, chance, said)
+    if len(earlier) >= eta:
+        return Promotion(False, chance, said)
+    below = fmean(earlier) - mean
+    if below > 2 * noise_std * sqrt(1 / len(own) + 1 / len(earlier)):
+        return Promotion(False, chance, f"{said}; {below:.1f} below the mean of those before it, more than noise is")
+    return Promotion(True, chance, f"{said}, but too few came before it to stop it for a difference within the noise")
+
+
+def chance_of_top(
+    mean: float, seeds: int, earlier: Sequence[float], k: int, *, noise_std: float, correlation: float
+) -> float:
+    """The chance that this candidate ends among the best `k` of itself and `earlier`, by the predicted ends of all.
+
+    A tie counts for it. Spread among candidates is read robustly (median absolute deviation) and never below the noise.
+    """
+    if len(earlier) < k:
+        return 1.0
+    trust = 2 * sin(pi * min(max(correlation, 0.0), 1.0) / 6)  # of normals with that rank correlation
+    scores = [mean, *earlier]
+    middle = median(scores)
+    spread = _TO_STD * median(abs(s - middle) for s in scores) or sqrt(pvariance(scores))
+    spread = max(spread, noise_std)
+    own = _with_more_seeds(trust, seeds, spread, noise_std)
+    if own >= 1.0 - 1e-9 or spread == 0:
+        return float(sum(other > mean for other in earlier) < k)
+
+    import numpy as np
+
+    others = np.array(earlier)
+    return float(_chance(own * (mean - middle) / spread, trust * (others - middle) / spread, k, own, trust))
+
+
+def _with_more_seeds(trust: float, seeds: int, spread: float, noise_std: float) -> float:
+    """Correlation with the end of a mean over `seeds` trainings; never more than the noise that remains allows."""
+    true = spread**2 - noise_std**2
+    if seeds == 1 or true <= 0:
+        return trust
+    of_mean = true + noise_std**2 / seeds
+    return max(trust, min(trust * spread / sqrt(of_mean), sqrt(true / of_mean)))
+
+
+def _chance(own_end: Any, other_ends: Any, k: Any, own_trust: Any, trust: float) -> Any:
+    """P(fewer than `k` others end above it), for ends that are normal around their predictions, in stds of all ends.
+
+    Arrays with the others on the last axis. Gauss-Legendre over the own end; given that, the number of others above it
+    is a sum of independent coins, whose distribution is the normal with Volkova's correction for skewness.
+    """
+    import numpy as np
+    from scipy import special
+
+    nodes, weights = np.polynomial.legendre.leggauss(48)
+    u = special.ndtri((nodes + 1) / 2)
+    own = np.asarray(own_end)[..., None, None] + np.sqrt(1 - np.asarray(own_trust) ** 2)[..., None, None] * u[:, None]
+    above = special.ndtr((np.asarray(other_ends)[..., None, :] - own) / sqrt(max(1 - trust**2, 1e-18)))
+    variance = above * (1 - above)
+    std = np.sqrt(np.maximum(variance.sum(-1), 1e-18))
+    skew = (variance * (1 - 2 * above)).sum(-1) / std**3
+    x = np.clip((np.asarray(k)[..., None] - 0.5 - above.sum(-1)) / std, -8, 8)
+    below_k = special.ndtr(x) + skew * (1 - x * x) * np.exp(-x * x / 2) / (6 * np.sqrt(2 * np.pi))
+    return (np.clip(below_k, 0, 1) * weights).sum(-1) / 2
