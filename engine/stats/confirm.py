@@ -16,7 +16,7 @@ from engine.stats.looks import nominal_levels
 
 WANTED_POWER = 0.8
 MOST_MORE_SEEDS = 30
-DEFAULT_LOOKS = (4, 7, 10)
+DEFAULT_LOOKS = (5, 7, 10)
 """Seeds an arm at each look."""
 
 
@@ -128,7 +128,7 @@ def detectable(variances: tuple[float, float], seeds: int, level: float, power: 
 def _expected(gain: float, variances: tuple[float, float], seeds: int) -> Contrast:
     """Error and degrees of freedom of Welch's test with `seeds` an arm and these variances."""
     total = sum(variances)
-    df = (seeds - 1) * total**2 / sum(v * v for v in variances) if total > 0 else inf
+    df = (seeds - 1) / sum((v / total) ** 2 for v in variances) if total > 0 else inf
     return Contrast(gain, sqrt(total / seeds), df)
 
 

@@ -54,7 +54,7 @@ def contrast(weights: Sequence[float], samples: Sequence[Sequence[float]]) -> Co
         raise ValueError(f"an arm has {short} score(s): its spread between seeds needs at least 2")
     parts = [(w * w * variance(s) / len(s), len(s) - 1) for w, s in used]
     total = fsum(v for v, _ in parts)
-    df = total * total / fsum(v * v / n for v, n in parts) if total > 0 else inf
+    df = 1 / fsum((v / total) ** 2 / n for v, n in parts) if total > 0 else inf
     return Contrast(fsum(w * fmean(s) for w, s in used), sqrt(total), df)
 
 

@@ -104,18 +104,18 @@ def chance_of_top(
 ) -> float:
     """The chance that this candidate ends among the best `k` of itself and `earlier`, by the predicted ends of all.
 
-    A tie counts for it. Spread among candidates is read robustly (median absolute deviation) and never below the noise.
+    Middle and spread are those of the earlier ones, read robustly (median absolute deviation); no spread is smaller
+    than the noise.
     """
     if len(earlier) < k:
         return 1.0
     trust = 2 * sin(pi * min(max(correlation, 0.0), 1.0) / 6)  # of normals with that rank correlation
-    scores = [mean, *earlier]
-    middle = median(scores)
-    spread = _TO_STD * median(abs(s - middle) for s in scores) or sqrt(pvariance(scores))
-    spread = max(spread, noise_std)
+    middle = median(earlier)
+    spread = _TO_STD * median(abs(s - middle) for s in earlier) or sqrt(pvariance(earlier))
+    spread = max(spread, noise_std, 1e-9)
     own = _with_more_seeds(trust, seeds, spread, noise_std)
-    if own >= 1.0 - 1e-9 or spread == 0:
-        return float(sum(other > mean for other in earlier) < k)
+    if own >= 1.0 - 1e-9:
+        return float(sum(other > mean for other in earlier) < k)  # ties count for it
 
     import numpy as np
 
