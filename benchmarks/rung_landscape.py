@@ -148,7 +148,9 @@ def table(out: Path) -> str:
             noise = float(stats.tstd(spread)) if len(spread) > 1 else float("nan")
             train = sum(sum(p["train_seconds"] for p in r["rungs"][: i + 1]) for r in found) / len(found)
             score = sum(r["rungs"][i]["score_seconds"][size] for r in found) / len(found)
-            text += f"| {updates} | {size} | {sum(one) / len(one):.2f} | {both:.2f} | {sum(kept) / len(kept):.1f} of 3 | "
+            text += (
+                f"| {updates} | {size} | {sum(one) / len(one):.2f} | {both:.2f} | {sum(kept) / len(kept):.1f} of 3 | "
+            )
             text += f"{noise:.1f} | {train:.1f} | {score:.1f} |\n"
     return text
 

@@ -16,6 +16,9 @@ SETTLED = ("scored", "stopped", "failed", "infeasible", "pruned", "duplicate")
 """Statuses in which a candidate's slot is settled; a candidate that the user paused is settled too, without a result.
 """
 
+WAITING = "waiting"
+"""Status of a trial that has its score at a rung, until it is decided whether its candidate goes on."""
+
 UNFINISHED = ("queued", "training", "scoring", "paused")
 """Statuses of a trial that is to go on."""
 
@@ -82,6 +85,11 @@ class Book:
         """Why nothing can be written any more."""
         self.candidates: dict[str, Document] = {d["id"]: d for d in archive.candidates()}
         self.trials: dict[str, Document] = {d["id"]: d for d in archive.trials()}
+        _complete(self.candidates.values(), self.trials.values())
+        self._of: dict[str, list[Document]] = {}
+        """Each candidate's trials."""
+        for trial in self.trials.values():
+            self._of.setdefault(trial["candidate"], []).append(trial)
         self.run: Document = {}
 
     def open_run(self, fields: Document) -> None:
@@ -150,6 +158,7 @@ class Book:
             steps: optimizer updates it will take.
         """
         self.trials[document["id"]] = document
+        self._of.setdefault(document["candidate"], []).append(document)
         data = {**document, "steps": steps}
         self._write([Change("trials", document["id"], document)], [Event("trial.created", document["candidate"], data)])
 
@@ -175,12 +184,26 @@ class Book:
 
     def trials_of(self, candidate: str, purpose: str | None = None) -> list[Document]:
         """A candidate's trials in the order they were created."""
-        return [t for t in self.trials.values() if t["candidate"] == candidate and purpose in (None, t["purpose"])]
+        return [t for t in self._of.get(candidate, ()) if purpose in (None, t["purpose"])]
+
+    def own_trials(self, candidate: str) -> list[Document]:
+        """A candidate's own trainings, the ones that its score is made of."""
+        return self.trials_of(candidate, purpose_of(candidate))
 
     def main_trial(self, candidate: str) -> Document | None:
-        """The candidate's own training, the one that its slot waits for."""
-        own = self.trials_of(candidate, purpose_of(candidate))
-        return own[0] if own else None
+        """The first of a candidate's own trainings."""
+        return next(iter(self.own_trials(candidate)), None)
+
+    def root_trials(self) -> list[Document]:
+        """The root's trainings that tell the noise, by their number."""
+        return [t for t in self._of.get(root_id(), ()) if t["purpose"] in ("search", "baseline")]
+
+    def root_settled(self, slot: int) -> bool:
+        """Whether the root's training that belongs to this slot, the one of its number, is over; true where none
+        does.
+        """
+        trials = self.root_trials()
+        return slot >= len(trials) or trials[slot]["status"] in ("scored", "failed")
 
     def branch(self, candidate: str) -> list[str]:
         """A candidate and all its descendants, parents first."""
@@ -196,11 +219,13 @@ class Book:
         return bool(candidate["status"] == "paused" and candidate["cause"] == HELD)
 
     def settled_slots(self) -> set[int]:
-        """Slots whose result will not change by itself."""
+        """Slots whose results will not change by themselves: the candidate's, and the root's of that number."""
         return {
-            slot_of(c["id"])
+            slot
             for c in self.candidates.values()
-            if c["id"].startswith("c") and (c["status"] in SETTLED or self.is_held(c))
+            if c["id"].startswith("c")
+            and (c["status"] in SETTLED or self.is_held(c))
+            and self.root_settled(slot := slot_of(c["id"]))
         }
 
     @property
@@ -247,3 +272,20 @@ class Book:
     def _candidate(self, candidate: str, fields: Document, event: Event) -> None:
         self.candidates[candidate].update(fields)
         self._write([Change("candidates", candidate, fields)], [event])
+
+
+def _complete(candidates: Iterable[Document], trials: Iterable[Document]) -> None:
+    """Give documents of runs from before there were rungs the fields they lack: every training was a whole one."""
+    whole: dict[str, Document] = {}
+    for trial in trials:
+        score = {"rung": 1.0, "updates": 0, "overall": trial["overall"], "benchmarks": trial["benchmarks"]}
+        trial.setdefault("aim", 0)
+        trial.setdefault("rungs", [score] if trial["overall"] is not None else [])
+        if trial["rungs"]:
+            whole.setdefault(trial["candidate"], score)
+    for candidate in candidates:
+        score = whole.get(candidate["id"], {})
+        result = {"rung": 1.0, "rungs": [score]} if score else None
+        old: Document = {"rungs": [], "gain": None, "promotions": [], "result": result}
+        for field, value in old.items():
+            candidate.setdefault(field, value)

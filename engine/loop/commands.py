@@ -10,9 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import Exit, PoiseError
 
 Name = Literal[
-    "ping", "status", "pause", "resume", "prune", "restore", "pin", "unpin", "stop", "direct", "weights", "inject"
+    "ping",
+    "status",
+    "pause",
+    "resume",
+    "prune",
+    "restore",
+    "pin",
+    "unpin",
+    "promote",
+    "stop",
+    "direct",
+    "weights",
+    "inject",
 ]
-NODE_ONLY = ("prune", "restore", "pin", "unpin")
+NODE_ONLY = ("prune", "restore", "pin", "unpin", "promote")
 """Commands to a candidate; `pause` and `resume` go to one or to the run, the others to the run."""
 
 

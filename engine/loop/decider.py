@@ -21,7 +21,9 @@ from engine.errors import PoiseError
 from engine.loop.book import Book, candidate_id, control_id, is_control, root_id, slot_of
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.documents import candidate_document
+from engine.loop.figures import scores_at
 from engine.loop.report import read_report
+from engine.loop.rungs import ladder
 from engine.loop.seeds import control_seed, decision_seed, train_seed
 from engine.loop.smoke import smoke
 from engine.loop.view import View
@@ -272,12 +274,14 @@ class Decider:
         document = dict(self.book.candidates[candidate])
         if status is not None:
             document |= {"status": status, "cause": cause}
-        parent = document["parent"]
+        parent = self.book.candidates[document["parent"]] if document["parent"] else None
+        # At the furthest rung that both have reached: the same problems, and as much training.
+        rung = common_rung(document, parent)
         case = Case(
-            candidate=self.view.decision_view(document),
-            parent=self.view.decision_view(self.book.candidates[parent]) if parent else None,
-            curves=self.view.curves(candidate),
-            parent_curves=self.view.curves(parent) if parent else None,
+            candidate=self.view.at_rung(document, rung),
+            parent=self.view.at_rung(parent, rung) if parent else None,
+            curves=self.view.curves(candidate, rung),
+            parent_curves=self.view.curves(parent["id"], rung) if parent else None,
         )
         by = document["provenance"]["model"]
         model = by if by and by != "poise/composer" else self.models.arms[0]
@@ -292,25 +296,10 @@ class Decider:
 
     def write_knowledge(self) -> None:
         """Write the run's knowledge page: what all settled candidates of the search have shown."""
-        scored = [t["overall"] for t in self.book.trials_of(root_id()) if t["status"] == "scored"]
+        scored = scores_at(self.book.root_trials(), 1.0)
         noise = stdev(scored) if len(scored) > 1 else None
         page = knowledge(self.view.settled(), noise)
         write_atomic(self.folder.knowledge, page.markdown().encode())
-
-    def derive(self, candidate: str) -> None:
-        """Take a candidate's figures from its trials: Overall is the mean over its scored trainings."""
-        trials = self.book.trials_of(candidate)
-        scored = [t for t in trials if t["status"] == "scored"]
-        cost = dict(self.book.candidates[candidate]["cost"])
-        cost["train_seconds"] = round(sum(t["cost"]["train_seconds"] for t in trials), 3)
-        cost["gpu_seconds"] = round(sum(t["cost"]["gpu_seconds"] for t in trials), 3)
-        fields: Document = {"cost": cost, "seeds": [t["seed"] for t in scored]}
-        fields["flags"] = [flag for t in trials for flag in t.get("flags", ())]
-        if scored:
-            fields["overall"] = sum(t["overall"] for t in scored) / len(scored)
-            fields["benchmarks"] = scored[0]["benchmarks"]
-            fields["fidelity"] = max(t["rung"] for t in scored)
-        self.book.update(candidate, **fields)
 
     def doubts(self, trial: Document, score: dict[str, Any]) -> list[str]:
         """Why a candidate's score is to be measured again before it counts, see `engine.scoring.plausible`.
@@ -318,10 +307,11 @@ class Decider:
         It depends on the settled results that the candidate's decision saw, and on the trial's own files alone.
         """
         node = trial["candidate"]
-        if not node.startswith("c") or trial["purpose"] != "search" or node == root_id():
+        whole = trial["aim"] == len(ladder(self.config.profile)) - 1
+        if not (whole and node.startswith("c") and trial["purpose"] == "search") or node == root_id():
             return []
         evidence = self.view.evidence(round_of(slot_of(node), self.parents)[1])
-        results = {e.id: e.overall for e in evidence if e.scored and e.overall is not None}
+        results = {e.id: e.overall for e in evidence if e.fidelity == 1.0 and e.scored and e.overall is not None}
         adapters = {}
         for other in reversed(results):  # of equal ones the first is named
             for own in self.book.trials_of(other, "search"):
@@ -331,7 +321,7 @@ class Decider:
             parent=results.get(self.book.candidates[node]["parent"]),
             adapters=adapters,
         )
-        return flags(score, self.view.curves(node), trial.get("adapter_sha256"), known)
+        return flags(score, self.view.curves_of(trial["id"]), trial.get("adapter_sha256"), known)
 
     # -- recording
 
@@ -445,6 +435,12 @@ class Decider:
 def _read_by_people(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the archive keeps of a verification; the signature stays with the candidate's files."""
     return {key: value for key, value in report.items() if key != "signature"}
+
+
+def common_rung(candidate: Document, parent: Document | None) -> float | None:
+    """The furthest rung where both have a result; the candidate's own where the parent has none there."""
+    found = [{r["rung"] for r in (d["result"] or {"rungs": []})["rungs"]} for d in (candidate, parent) if d]
+    return max(set.intersection(*found) or found[0], default=None)
 
 
 def setting_of(profile: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Exit, PoiseError
 from engine.loop.book import SETTLED, candidate_id, control_id, purpose_of
+from engine.loop.figures import derive, result_of
 from engine.loop.settled import ready
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ async def admit(engine: Engine, candidate: str) -> None:
     await engine.notify()
 
 
-def close(engine: Engine, candidate: str, main: bool, status: str, cause: str | None) -> None:
-    """A trial is over: take its figures into its candidate; its own training settles the candidate."""
-    engine.decider.derive(candidate)
-    if main:
-        engine.closing.add(candidate)
-        engine.spawn(reflect(engine, candidate, status, cause))
+def close(engine: Engine, candidate: str, status: str, cause: str | None) -> None:
+    """A candidate has its result: its figures are final, it is reflected upon, and its slot settles."""
+    derive(engine.book, candidate)
+    engine.book.update(candidate, result=result_of(engine.book, candidate))
+    engine.closing.add(candidate)
+    engine.spawn(reflect(engine, candidate, status, cause))
 
 
 async def reflect(engine: Engine, candidate: str, status: str | None = None, cause: str | None = None) -> None:

@@ -22,6 +22,7 @@ from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
 from engine.loop.decisions import decide_all
 from engine.loop.guard import DISK, TICK_SECONDS, Guard
+from engine.loop.promotions import promote_all
 from engine.loop.restore import restore
 from engine.loop.runner import TrialRunner
 from engine.loop.seeds import train_seed
@@ -74,6 +75,10 @@ class Engine:
         """Why the engine is going down, once it is."""
         self.closing: set[str] = set()
         """Candidates that are reflected upon."""
+        self.arrived: set[str] = set()
+        """Candidates with a training that has come to its rung or its end."""
+        self.passed: dict[int, int] = {}
+        """How many slots are known to have passed each rung, see `engine.loop.promotions`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._began = time.monotonic()
         self._spent_before = float(book.run["spent"]["wall_seconds"])
@@ -87,6 +92,7 @@ class Engine:
         await restore(self)
         if self.stopping is None:
             self.spawn(decide_all(self))
+            self.spawn(promote_all(self))
             for worker in range(self.config.workers):
                 self.spawn(work(self, worker))
         async with self.changed:
@@ -201,42 +207,47 @@ class Engine:
                 raise PoiseError("the engine stops before there is space on the disk")
 
     def enqueue(self, trial: str) -> None:
-        """Let a trial wait for a worker; the candidate's own training makes the candidate `queued`."""
+        """Let a trial wait for a worker; one of its own makes a candidate that has no result yet `queued`."""
         document = self.book.trials[trial]
+        candidate = self.book.candidates[document["candidate"]]
         if document["status"] != "queued":
             self.book.update_trial(trial, status="queued")
-        own = document["purpose"] == purpose_of(document["candidate"])
-        if own and self.book.candidates[document["candidate"]]["status"] != "queued":
-            self.book.set_status(document["candidate"], "queued")
+        own = document["purpose"] == purpose_of(candidate["id"])
+        if own and candidate["status"] not in ("queued", *SETTLED):
+            self.book.set_status(candidate["id"], "queued")
         self.queue.append(trial)
 
-    def new_trial(self, candidate: str, purpose: str, index: int) -> str:
+    def new_trial(self, candidate: str, purpose: str, index: int, **more: Any) -> str:
         """Record a training that is to come.
+
+        Args:
+            more: fields of its document that are not as usual, such as `aim`, the rung it trains to first.
 
         Returns:
             its id.
         """
         trial = f"{candidate}-{purpose}-{index}"
-        same = "search" if purpose == "control" else purpose  # the control arm meets the prompts that the search meets
-        self.book.create_trial(
-            {
-                "id": trial,
-                "candidate": candidate,
-                "purpose": purpose,
-                "seed": train_seed(self.config.seed, same, index),
-                "off": [],
-                "rung": 1.0,
-                "split": "development",
-                "overall": None,
-                "benchmarks": {},
-                "protocol": self.protocol,
-                "cost": {"train_seconds": 0.0, "score_seconds": 0.0, "gpu_seconds": 0.0},
-                "status": "queued",
-                "cause": None,
-                "trained": False,
-            },
-            steps=self.config.profile["train"]["updates"],
-        )
+        same = "search" if purpose in ("control", "baseline") else purpose
+        document = {
+            "id": trial,
+            "candidate": candidate,
+            "purpose": purpose,
+            # The control arm and the root meet the prompts, in the order, that the search's candidates meet.
+            "seed": train_seed(self.config.seed, same, index),
+            "off": [],
+            "aim": 0,
+            "rung": None,
+            "rungs": [],
+            "split": "development",
+            "overall": None,
+            "benchmarks": {},
+            "protocol": self.protocol,
+            "cost": {"train_seconds": 0.0, "score_seconds": 0.0, "gpu_seconds": 0.0},
+            "status": "queued",
+            "cause": None,
+            "trained": False,
+        }
+        self.book.create_trial(document | more, steps=self.config.profile["train"]["updates"])
         return trial
 
     # -- budgets and waking

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.loop.book import SETTLED, UNFINISHED, is_injected, purpose_of, root_id
-from engine.loop.decisions import close, reflect, start_injected
+from engine.archive.store import Document
+from engine.loop.book import SETTLED, UNFINISHED, WAITING, is_injected, purpose_of, root_id
+from engine.loop.decisions import reflect, start_injected
+from engine.loop.figures import derive, figures
+from engine.loop.promotions import carry_out
+from engine.loop.workers import end
 
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
@@ -21,26 +25,36 @@ async def restore(engine: Engine) -> None:
     if engine.book.candidates[root_id()]["status"] == "infeasible":
         await engine.stop(f"the root cannot train: {engine.book.candidates[root_id()]['cause']}")
         return
-    wanted = [("search", 0), *(("baseline", i) for i in range(1, engine.config.profile["search"]["baseline_seeds"]))]
-    for purpose, i in wanted:
+    for i in range(engine.config.profile["search"]["baseline_seeds"]):
+        purpose = "baseline" if i else "search"
         if f"{root_id()}-{purpose}-{i}" not in engine.book.trials:
             engine.new_trial(root_id(), purpose, i)
     for trial in engine.book.trials.values():
         candidate = engine.book.candidates[trial["candidate"]]
-        unfinished = trial["status"] in UNFINISHED
-        if unfinished and candidate["status"] != "pruned" and candidate["id"] not in engine.held:
-            engine.enqueue(trial["id"])
+        if candidate["status"] != "pruned" and candidate["id"] not in engine.held:
+            if trial["status"] in UNFINISHED:
+                engine.enqueue(trial["id"])
+            elif trial["status"] in (WAITING, "scored"):
+                engine.arrived.add(candidate["id"])
     for candidate in list(engine.book.candidates.values()):
-        node, own = candidate["id"], engine.book.main_trial(candidate["id"])
-        if candidate["seeds"] != [t["seed"] for t in engine.book.trials_of(node) if t["status"] == "scored"]:
-            engine.decider.derive(node)
-        if candidate["status"] in SETTLED:
-            if not candidate["reflection"]:
-                engine.closing.add(node)
-                engine.spawn(reflect(engine, node))
-        elif candidate["status"] == "verifying" and is_injected(node):
-            start_injected(engine, node)
-        elif own is None:
-            engine.enqueue(engine.new_trial(node, purpose_of(node), 0))
-        elif own["status"] in ("scored", "failed"):  # it had ended, and nobody could write that down any more
-            close(engine, node, True, own.get("settles") or own["status"], own["cause"])
+        _restore_candidate(engine, candidate)
+
+
+def _restore_candidate(engine: Engine, candidate: Document) -> None:
+    node, own = candidate["id"], engine.book.own_trials(candidate["id"])
+    if any(candidate[field] != value for field, value in figures(engine.book, node).items()):
+        derive(engine.book, node)
+    if candidate["status"] in SETTLED:
+        engine.arrived.discard(node)
+        if not candidate["reflection"]:
+            engine.closing.add(node)
+            engine.spawn(reflect(engine, node))
+    elif candidate["status"] == "verifying" and is_injected(node):
+        start_injected(engine, node)
+    elif not own:
+        engine.enqueue(engine.new_trial(node, purpose_of(node), 0))
+    elif failed := next((t for t in own if t["status"] == "failed"), None):
+        # It had ended, and nobody could write that down any more.
+        end(engine, node, failed.get("settles") or "failed", failed["cause"])
+    elif candidate["promotions"] and node not in engine.held and node != root_id():
+        carry_out(engine, node, again=True)

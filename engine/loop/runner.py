@@ -19,6 +19,7 @@ from engine.errors import PoiseError
 from engine.loop.book import Book
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.machine import gpu_names
+from engine.loop.rungs import Rung, ladder
 from engine.loop.seeds import score_seed
 from engine.loop.supervise import STEP_SECONDS, UNHEARD, no_space
 from engine.process.executor import Executor, Result, read_result
@@ -28,7 +29,6 @@ from engine.training.checkpoints import furthest
 
 TAIL_SECONDS = 1.0
 """How often a running trial's metrics are read; each reading is at most one event."""
-SPLIT = "development"
 KILL = "kill"
 """Left for a training that is to end as soon as it has started."""
 
@@ -48,6 +48,7 @@ class TrialRunner:
         self.config = config
         self.book = book
         self.executor = executor
+        self.rungs = ladder(config.profile)
         self._base = base_sha256(config, book)
         self._running: dict[str, str] = {}
         """Trials whose training runs or starts, and the control word left for them."""
@@ -56,7 +57,8 @@ class TrialRunner:
         """The last step whose metrics were told, by trial: a resumed training writes some again."""
 
     async def train(self, trial_id: str, worker: int) -> Result:
-        """Train, from the newest checkpoint where there is one. The trial's cost is recorded however it ends.
+        """Train to the trial's next rung, from the newest checkpoint where there is one. Its cost is recorded however
+        it ends.
 
         Args:
             worker: who runs it, from 0; with several GPUs each worker has its own.
@@ -74,6 +76,7 @@ class TrialRunner:
                     resume=True,
                     off=trial["off"],
                     micro_batches=trial.get("micro_batches", 1),
+                    until=self.rung(trial_id).updates,
                     progress=place.metrics.name,
                 ),
                 on_start=lambda pid: self._on_start(trial_id),
@@ -86,6 +89,10 @@ class TrialRunner:
                 await tail
         self._charge(trial, "train_seconds", result["wall_seconds"])
         return result
+
+    def rung(self, trial_id: str) -> Rung:
+        """Where a trial trains to, or is scored."""
+        return self.rungs[self.book.trials[trial_id]["aim"]]
 
     def reached(self, trial_id: str) -> int:
         """The update of the trial's newest checkpoint; 0 if there is none."""
@@ -102,11 +109,11 @@ class TrialRunner:
         _remove(place.path / "score")
 
     async def score(self, trial_id: str, worker: int) -> Result:
-        """Score the trial's adapter on the development split; its outcomes go to scores.json.
+        """Score the trial's adapter at its rung, on its split; its outcomes go to scores.json.
 
         Scores of this very adapter, seed and protocol that are on the disk complete are taken over.
         """
-        trial = self.book.trials[trial_id]
+        trial, rung = self.book.trials[trial_id], self.rung(trial_id)
         place = self.folder.trial(trial_id)
         adapter = await asyncio.to_thread(adapter_sha256, place.adapter)
         if trial.get("adapter_sha256") != adapter:
@@ -117,12 +124,13 @@ class TrialRunner:
             "score",
             worker,
             folder=place.path / "score",
+            profile={**self.config.profile, "score": dict(rung.score)},
             adapter=str(place.adapter),
             adapter_sha256=adapter,
             base_sha256=self._base,
             protocol=trial["protocol"],
-            split=SPLIT,
-            score_seed=score_seed(self.config.seed, SPLIT, trial["rung"], trial.get("fresh", 0)),
+            split=trial["split"],
+            score_seed=score_seed(self.config.seed, trial["split"], rung.fraction, trial.get("fresh", 0)),
         )
         result = taken_over(job)
         if result is None:
@@ -132,7 +140,8 @@ class TrialRunner:
             return {**result, "status": "failed", "cause": problem}
         if result["status"] == "done":
             try:
-                write_json(place.scores, {"seed": trial["seed"], "protocol": trial["protocol"], **result["data"]})
+                told = {"seed": trial["seed"], "protocol": trial["protocol"], "rung": rung.fraction}
+                write_json(place.scores, told | result["data"])
             except OSError as error:
                 if not no_space(error):
                     raise

@@ -10,11 +10,12 @@ from typing import Any
 from engine.archive.events import Event
 from engine.archive.store import Document
 from engine.errors import Exit, PoiseError
-from engine.loop.book import HELD, SETTLED, root_id
+from engine.loop.book import HELD, SETTLED, WAITING, root_id
 from engine.loop.budget import estimate
 from engine.loop.commands import Command, read_command
 from engine.loop.engine import Engine
 from engine.loop.interventions import direct, inject, suggest, weigh
+from engine.loop.promotions import promote
 
 USER = "user"
 """Who pauses the run by a command."""
@@ -77,6 +78,7 @@ class Steering:
             "restore": self._restore,
             "pin": self._pin,
             "unpin": self._unpin,
+            "promote": self._promote,
         }
         candidate = self.find(asked.node) if asked.node else {}
         answer = await actions[asked.command](candidate)
@@ -137,9 +139,10 @@ class Steering:
         trials = [t["id"] for t in self.book.trials_of(node)]
         waiting = [t for t in trials if t in self.engine.queue]
         training = [t for t in trials if self.engine.active.get(t) == "training"]
+        at_rung = node in self.engine.arrived
         if node in self.engine.held:
             return {}
-        if not waiting and not training:
+        if not (waiting or training or at_rung):
             raise PoiseError(f"{node} is {status}: only a queued or training candidate can be paused", Exit.REFUSED)
         self.engine.held.add(node)
         for trial in waiting:
@@ -159,7 +162,12 @@ class Steering:
         for trial in self.book.trials_of(node):
             if trial["status"] == "paused":
                 self.engine.enqueue(trial["id"])
+        if node in self.engine.arrived and candidate["status"] == "paused":
+            self.book.set_status(node, "queued")
         return {}
+
+    async def _promote(self, candidate: Document) -> dict[str, Any]:
+        return {"updates": await promote(self.engine, candidate)}
 
     async def _prune(self, candidate: Document) -> dict[str, Any]:
         if candidate["id"] == root_id():
@@ -167,6 +175,7 @@ class Steering:
         branch = [n for n in self.book.branch(candidate["id"]) if self.book.candidates[n]["status"] != "pruned"]
         for node in branch:
             self.engine.held.discard(node)
+            self.engine.arrived.discard(node)
             self.book.update(node, before_prune=_settled_or_none(self.book.candidates[node]))
             self.book.set_status(node, "pruned", f"pruned by the user with {candidate['id']}")
             for trial in self.book.trials_of(node):
@@ -189,9 +198,17 @@ class Steering:
             if before is not None:
                 self.book.set_status(node, before["status"], before["cause"])
             else:
-                for trial in self.book.trials_of(node):
-                    self.engine.enqueue(trial["id"])
+                self._go_on(node)
         return {"restored": branch}
+
+    def _go_on(self, node: str) -> None:
+        """Let a candidate that was pruned before it had its result go on where it was."""
+        self.book.set_status(node, "queued")
+        for trial in self.book.trials_of(node):
+            if trial["status"] in (WAITING, "scored"):
+                self.engine.arrived.add(node)
+            else:
+                self.engine.enqueue(trial["id"])
 
     async def _pin(self, candidate: Document) -> dict[str, Any]:
         self.book.update(candidate["id"], pinned=True)

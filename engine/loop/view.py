@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from engine.archive.folder import RunFolder
 from engine.archive.store import Document
-from engine.loop.book import SETTLED, Book, candidate_id, decided, is_control, is_injected, slot_of
+from engine.loop.book import SETTLED, Book, candidate_id, decided, is_control, is_injected, root_id, slot_of
+from engine.loop.figures import means, noise_known
 from engine.loop.settled import visible
 from engine.search.curves import Curves, read_points, summarize
 from engine.search.evidence import Evidence, Reader, fingerprint_of, from_document, hidden
+from engine.search.fidelity import WHOLE, Scale, scale
 
 OF_TWINS = ("passed", "fingerprint", "profile_fingerprint", "signature")
 """What `find_twin` needs of a verification."""
@@ -38,14 +41,21 @@ class View:
 
     def evidence(self, first: int) -> list[Evidence]:
         """What the decisions of the round that begins with slot `first` see."""
-        trials: dict[str, Document] = {}
-        for trial in self._book.trials.values():  # one pass: the first trial of the search, as in `deciding`
-            if trial["purpose"] == "search":
-                trials.setdefault(trial["candidate"], trial)
-        documents = [_with_figures(c, trials.get(c["id"])) for c in self.documents(first)]
+        documents = self.documents(first)
         # What a user injected counts from when it has settled: steering is outside the promise of equal lineages.
         settled = {*visible(first, self._lag), *range(first, len(documents))}
-        return self._reader.seen(documents, settled, self._curves_in_short, self._fingerprint)
+        results = [d["result"] for slot, d in enumerate(documents) if slot and slot in settled and d["result"]]
+        # The root's training of number i belongs to slot i, as its candidate does.
+        to_end = self.scale(max(1, len(visible(first, self._lag))), results)
+        seen = [_as_seen(document, to_end) for document in documents]
+        return self._reader.seen(seen, settled, self._curves_in_short, self._fingerprint)
+
+    def scale(self, seeds: int, results: Iterable[Document]) -> Scale:
+        """How scores at the rungs are read, by the root's first so many whole trainings and these results."""
+        trials = self._book.root_trials()
+        early = [r for r in means(trials) if r["rung"] < WHOLE and noise_known(self._book, r["rung"])]
+        whole = [r for r in means(t for t in trials[:seeds] if t["status"] == "scored") if r["rung"] == WHOLE]
+        return scale({r["rung"]: r for r in (*early, *whole)}, [result["rungs"] for result in results])
 
     def documents(self, first: int) -> list[Document]:
         """The candidates decided before slot `first`, in order, then the injected ones that have settled."""
@@ -59,17 +69,26 @@ class View:
 
     def settled(self) -> list[Evidence]:
         """Everything the search has settled, for the knowledge page; decisions never see this."""
-        all = self._book.candidates.values()
-        return [from_document(self._deciding(c)) for c in all if c["status"] in SETTLED and not is_control(c["id"])]
+        all = [c for c in self._book.candidates.values() if c["status"] in SETTLED and not is_control(c["id"])]
+        to_end = self.scale(len(self._book.root_trials()), [c["result"] for c in all if c["parent"] and c["result"]])
+        return [from_document(_as_seen(c, to_end)) for c in all]
 
-    def decision_view(self, document: Document) -> Evidence:
-        """One candidate with what its own training showed."""
-        return from_document(self._deciding(document))
+    def at_rung(self, document: Document, rung: float | None) -> Evidence:
+        """One candidate with its scores at a rung as they are; None: without any."""
+        result = document["result"] or {"rungs": []}
+        nothing: Document = {"overall": None, "benchmarks": {}}
+        found = next((r for r in result["rungs"] if r["rung"] == rung), nothing)
+        fields = {"overall": found["overall"], "benchmarks": found["benchmarks"], "fidelity": rung or 0.0}
+        return from_document(document | fields)
 
-    def curves(self, candidate: str) -> Curves | None:
-        """Of a candidate's own training."""
+    def curves(self, candidate: str, rung: float | None = None) -> Curves | None:
+        """Of a candidate's own first training, up to a rung."""
         own = self._book.main_trial(candidate)
-        return summarize(read_points(self._folder.trial(own["id"]).metrics, self._updates)) if own else None
+        return self.curves_of(own["id"], rung) if own else None
+
+    def curves_of(self, trial: str, rung: float | None = None) -> Curves:
+        """Of one training, up to a rung."""
+        return summarize(read_points(self._folder.trial(trial).metrics, round(self._updates * (rung or 1.0))))
 
     def signatures(self, node: str) -> dict[str, dict[str, Any]]:
         """What verification said of every candidate before this one that passed, by id, in order."""
@@ -93,13 +112,18 @@ class View:
         curves = self.curves(candidate)
         return replace(curves, rows={}) if curves else None
 
-    def _deciding(self, document: Document) -> Document:
-        """A candidate with the figures of its own trial alone: further seeds arrive at any time, decisions must not
-        depend on it.
-        """
-        return _with_figures(document, self._book.main_trial(document["id"]))
 
-
-def _with_figures(document: Document, trial: Document | None) -> Document:
-    figures = trial or {"overall": None, "benchmarks": {}}
-    return {**document, "overall": figures["overall"], "benchmarks": figures["benchmarks"]}
+def _as_seen(document: Document, to_end: Scale) -> Document:
+    """A candidate with its result on the scale of whole trainings; its document's own figures may be of trainings that
+    came later, and decisions must not depend on these.
+    """
+    if document["parent"] is None and document["id"] == root_id() and WHOLE in to_end.root:
+        end = to_end.root[WHOLE]
+        rungs = dict.fromkeys(to_end.root, end["overall"])
+        return document | {
+            "overall": end["overall"],
+            "benchmarks": end["benchmarks"],
+            "fidelity": 1.0,
+            "by_rung": rungs,
+        }
+    return document | to_end.at_the_end((document["result"] or {"rungs": []})["rungs"])

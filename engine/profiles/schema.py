@@ -84,8 +84,7 @@ class TrainTable(_Table):
         for key in ("updates", "checkpoint_every"):
             if getattr(self, key) % self.updates_per_batch:
                 raise ValueError(
-                    f"{key} = {getattr(self, key)} must be a multiple of "
-                    f"updates_per_batch = {self.updates_per_batch}"
+                    f"{key} = {getattr(self, key)} must be a multiple of updates_per_batch = {self.updates_per_batch}"
                 )
         return self
 
@@ -148,6 +147,48 @@ class PotentialTable(_Table):
     """Of the kernel; two candidates of an archive are about 1 apart."""
 
 
+class RungsTable(_Table):
+    """`[search.rungs]`: where trainings are judged before their end; see docs/evidence.md."""
+
+    at: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    """Fractions of a whole training, ascending; none: everybody trains to the end."""
+    seeds: list[Count] = []
+    """Trainings that a candidate gets at each rung, the whole training last; 1 where nothing is said."""
+    eta: Annotated[float, Field(gt=1)] = 4.0
+    """About one in so many goes on from a rung."""
+    correlation: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Rank correlation of a rung's scores with the final ones, believed until the run has measured its own."""
+    problems: Count | dict[str, Count] = 40
+    """Of each task, when a rung below the end is scored."""
+    samples: Count | dict[str, Count] = 8
+    """Of each problem there."""
+    finalists: Annotated[int, Field(ge=0)] = 6
+    """Best candidates that get further seeds when the search has ended, while it is not clear who the best three are."""
+    finalist_seeds: Count = 4
+    """Whole trainings of each of them, at most."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if sorted(set(self.at)) != self.at:
+            raise ValueError(f"rungs.at = {self.at} must ascend, each fraction once")
+        if len(self.seeds) > len(self.at) + 1 or sorted(self.seeds) != self.seeds:
+            raise ValueError(f"rungs.seeds = {self.seeds} must not descend, with at most one for each rung and the end")
+        return self
+
+
+class ConfirmTable(_Table):
+    """`[confirm]`: how the best candidates are tried again, see docs/evidence.md."""
+
+    candidates: Annotated[int, Field(ge=0)] = 3
+    """How many, at the end of a search; 0: none unless `poise confirm` asks for it."""
+    seeds: Annotated[int, Field(ge=2)] = 10
+    """Fresh trainings of each, and of the root."""
+    looks: list[Annotated[int, Field(ge=2)]] = [4, 7]
+    """Seeds after which the results are looked at before the end, planned beforehand."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """False confirmations of all that a run attempts together."""
+
+
 class SearchTable(_Table):
     """`[search]`: the discovery."""
 
@@ -155,14 +196,15 @@ class SearchTable(_Table):
     """Nodes besides the root, unless the command line says otherwise."""
     lag: Count = 4
     """Decision k sees the settled results of candidates 0..k-lag: more lag, more workers kept busy."""
-    baseline_seeds: Count = 3
-    """Trainings of the root; their spread is the noise that a gain has to beat."""
+    baseline_seeds: Count = 8
+    """Trainings of the root, kept for later runs of the same protocol and seed; their spread is the noise floor."""
     parents: Count = 3
     """Parents of a round; all its decisions see what the first one sees."""
     population: Count = 4
     """Proposals that each decision chooses from."""
     weights: Weights = Weights()
     potential: PotentialTable = PotentialTable()
+    rungs: RungsTable = RungsTable()
 
 
 class LimitsTable(_Table):
@@ -200,6 +242,7 @@ class Profile(_Table):
     train: TrainTable
     score: ScoreTable
     search: SearchTable
+    confirm: ConfirmTable = ConfirmTable()
     limits: LimitsTable
 
     @field_validator("description")

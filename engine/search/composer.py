@@ -19,7 +19,7 @@ from engine.algorithms.catalogue import Entry, MechanismChoice, catalogue, diges
 from engine.algorithms.render import render
 from engine.errors import PoiseError
 from engine.search.effects import claims_of
-from engine.search.evidence import Evidence
+from engine.search.evidence import Evidence, difference
 from engine.search.gains import Gain, changes, mechanism_gains
 from engine.search.moves import MAKERS, Move, Situation, legal
 from engine.search.symptoms import SYMPTOMS
@@ -236,10 +236,9 @@ def _worth(now: Situation, choice: MechanismChoice) -> float:
 
 def _merit(now: Situation, donor: str) -> float:
     """What a donor's own score says for crossing with it, in points."""
-    overall = next((c.overall for c in now.candidates if c.name == donor), None)
-    if overall is None or now.parent.overall is None:
-        return 0.0
-    return MERIT * max(min(overall - now.parent.overall, 8.0), -8.0)
+    found = next((c for c in now.candidates if c.name == donor), None)
+    points = difference(found, now.parent) if found else None
+    return MERIT * max(min(points or 0.0, 8.0), -8.0)
 
 
 def _reasons(now: Situation, move: Move) -> list[str]:

@@ -185,6 +185,7 @@ def _row(c: Evidence) -> dict[str, Any]:
         "parent": c.parent,
         "status": c.status,
         "overall": None if c.overall is None else round(c.overall, 3),
+        "fidelity": round(c.fidelity, 3),
         "mechanisms": [m.document() for m in c.mechanisms],
     }
     if c.cause:

@@ -24,8 +24,10 @@ _HIDDEN: dict[str, Any] = {
     "cause": None,
     "reflection": None,
     "findings": [],
+    "fidelity": 0.0,
+    "by_rung": {},
 }
-_CHANGING = ("status", "overall", "reflection", "pinned", "cause")
+_CHANGING = ("status", "overall", "fidelity", "reflection", "pinned", "cause")
 """Fields that may change of a settled candidate, and with which all others do: what came of it and of its branch."""
 
 
@@ -50,6 +52,10 @@ class Evidence:
     mechanisms: tuple[MechanismChoice, ...] = ()
     overall: float | None = None
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    fidelity: float = 1.0
+    """Share of a training that the score is from; below 1 `overall` and `benchmarks` are what is expected at the end."""
+    by_rung: Mapping[float, float] = field(default_factory=dict)
+    """The final Overall as it is expected from each rung that was reached, see `engine.search.fidelity`."""
     cause: str | None = None
     hypothesis: str = ""
     reflection: str | None = None
@@ -71,7 +77,15 @@ class Evidence:
     @property
     def scored(self) -> bool:
         """Whether it may be compared: pruned candidates keep their scores but not their vote."""
-        return self.status == "scored" and self.overall is not None
+        return self.status in ("scored", "stopped") and self.overall is not None
+
+    @property
+    def told(self) -> str:
+        """Its Overall in words; one that is only expected says so."""
+        if self.overall is None:
+            return "no score"
+        early = "" if self.fidelity >= 1 else f" (expected, from {self.fidelity:.0%} of a training)"
+        return f"{self.overall:.2f}{early}"
 
     @property
     def eligible(self) -> bool:
@@ -105,6 +119,8 @@ def from_document(
             task: Benchmark(b["value"], b["ci"][0], b["ci"][1], b["metric"])
             for task, b in sorted((document.get("benchmarks") or {}).items())
         },
+        fidelity=document.get("fidelity", 1.0),
+        by_rung=document.get("by_rung") or {},
         cause=document.get("cause"),
         hypothesis=proposal.get("hypothesis") or "",
         reflection=document.get("reflection"),
@@ -116,6 +132,16 @@ def from_document(
         arm=document.get("arm", "search"),
         fingerprint=fingerprint,
     )
+
+
+def difference(child: Evidence, parent: Evidence) -> float | None:
+    """Points of Overall between two candidates, at the furthest rung that both have reached; None if there is none."""
+    common = child.by_rung.keys() & parent.by_rung.keys()
+    if common:
+        return child.by_rung[max(common)] - parent.by_rung[max(common)]
+    if child.overall is None or parent.overall is None or child.fidelity != parent.fidelity:
+        return None
+    return child.overall - parent.overall
 
 
 def fingerprint_of(report: Mapping[str, Any]) -> tuple[float, ...] | None:

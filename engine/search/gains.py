@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.algorithms.catalogue import MechanismChoice, catalogue
-from engine.search.evidence import FAILED, Evidence, lineage
+from engine.search.evidence import FAILED, Evidence, difference, lineage
 
 SHRINKAGE = 2.0
 """Trials at zero gain that every mechanism starts with: one trial alone keeps a third of its gain."""
@@ -56,11 +56,8 @@ def mechanism_gains(candidates: Sequence[Evidence]) -> dict[str, Gain]:
         parent = by_id.get(child.parent or "")
         if parent is None or parent.overall is None:
             continue
-        if child.overall is not None:
-            gain: float | None = child.overall - parent.overall
-        elif child.status in FAILED:
-            gain = None
-        else:
+        gain = difference(child, parent)
+        if gain is None and child.status not in FAILED:
             continue
         added, removed, tuned = changes(parent.mechanisms, child.mechanisms)
         share = max(len(added) + len(removed) + len(tuned), 1)

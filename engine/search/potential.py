@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.search.evidence import Evidence
+from engine.search.evidence import Evidence, difference
 from engine.search.features import Features
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def targets(candidates: Sequence[Evidence], settings: Settings = DEFAULTS) -> di
         discount, at = settings.gamma, place.get(c.parent or "")
         while at is not None and discount >= NEGLIGIBLE:
             if _counts(at):
-                gain = discount * math.tanh(((c.overall or 0.0) - (at.overall or 0.0)) / settings.beta)
+                gain = discount * math.tanh((difference(c, at) or 0.0) / settings.beta)
                 kept = best.setdefault(at.id, [])
                 kept.append(gain)
                 if len(kept) > settings.top_k:
@@ -128,7 +128,7 @@ def targets(candidates: Sequence[Evidence], settings: Settings = DEFAULTS) -> di
 
 
 def _counts(c: Evidence) -> bool:
-    return c.arm == "search" and c.overall is not None and c.status in ("scored", "pruned")
+    return c.arm == "search" and c.overall is not None and c.status in ("scored", "stopped", "pruned")
 
 
 def _spread(known: Sequence[int]) -> list[int]:

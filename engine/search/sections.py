@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.search.evidence import FAILED, Evidence, distance, fronts, lineage, shortlist
+from engine.search.evidence import FAILED, Evidence, difference, distance, fronts, lineage, shortlist
 from engine.search.knowledge import knowledge
 from engine.search.literature import in_detail, relevant
 from engine.search.symptoms import symptoms
@@ -41,7 +41,7 @@ def room(part: str) -> int:
 
 def parent_section(parent: Evidence, code: str) -> str:
     """The parent's scores, hypothesis, reflection and file."""
-    overall = f"Overall {parent.overall:.2f}" if parent.overall is not None else "not scored yet"
+    overall = f"Overall {parent.told}" if parent.overall is not None else "not scored yet"
     lines = [f"# Parent: {parent.name} ({parent.id}), {overall}"]
     lines += [
         f"- {task} ({b.metric}): {b.value:.1f}, 95 % interval {b.low:.1f} to {b.high:.1f}"
@@ -60,7 +60,7 @@ def references_section(parent: Evidence, candidates: Sequence[Evidence], seed: i
     rows = []
     for tier, c in references(parent, candidates, seed):
         tasks = ", ".join(f"{task} {b.value:.1f}" for task, b in c.benchmarks.items())
-        rows.append(f"- {tier}: {c.name} ({c.id}), Overall {c.overall:.2f} ({tasks}); {c.key or 'GRPO itself'}")
+        rows.append(f"- {tier}: {c.name} ({c.id}), Overall {c.told} ({tasks}); {c.key or 'GRPO itself'}")
         if c.reflection:
             rows.append(f"  {quoted(one_line(c.reflection, 500), 500)}")
     return _cut("# References\n" + "\n".join(rows), "references") if rows else ""
@@ -87,7 +87,7 @@ def references(parent: Evidence, candidates: Sequence[Evidence], seed: int) -> l
 
 def failures_section(parent: Evidence, candidates: Sequence[Evidence]) -> str:
     """What was tried near the parent and got no score, or lost: the nearest first, with the cause."""
-    overall = {c.id: c.overall for c in candidates}
+    place = {c.id: c for c in candidates}
     lost = [
         c
         for c in candidates
@@ -97,10 +97,10 @@ def failures_section(parent: Evidence, candidates: Sequence[Evidence]) -> str:
     ]
     rows = []
     for c in sorted(lost, key=lambda c: (distance(parent, c), c.id))[:NEAR]:
-        before = overall.get(c.parent or "")
+        before = place.get(c.parent or "")
         told = one_line(c.cause or c.status, 160)
-        if c.overall is not None and before is not None:
-            told = f"{c.overall - before:+.1f} against {c.parent}"
+        if before is not None and (gain := difference(c, before)) is not None:
+            told = f"{gain:+.1f} against {c.parent}"
         rows.append(f"- {c.id} {c.key}: {quoted(told, 160)}")
     return _cut("# Tried near here, without success\n" + "\n".join(rows), "failures") if rows else ""
 

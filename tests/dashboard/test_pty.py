@@ -119,7 +119,7 @@ def test_a_hang_up_ends_the_viewer(runs: Path, before: signal.Handlers) -> None:
     terminal.wait_for("c004")
     viewer = psutil.Process(terminal.child.pid)
     terminal.child.ptyproc.fileobj.close()  # as when the window is closed or the connection is lost
-    terminal.child.closed = terminal.child.ptyproc.closed = True  # or pexpect closes the number again, another's by then
+    terminal.child.closed = terminal.child.ptyproc.closed = True  # or it closes that number again, by then another's
     viewer.wait(DEADLINE)
     assert not viewer.is_running()
 
