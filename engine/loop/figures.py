@@ -45,15 +45,16 @@ def figures(book: Book, candidate: str) -> Document:
 
 
 def result_of(book: Book, candidate: str) -> Document | None:
-    """What decisions and reflections see of a candidate: its means at every rung; trainings that come later, to tell the
-    best apart, do not change it. None without any score.
+    """What decisions and reflections see of a candidate: its means at every rung. None without any score.
+
+    Trainings that come later, to tell the best apart, do not change it.
     """
     rungs = means(book.root_trials()[:1] if candidate == root_id() else book.own_trials(candidate))
     return {"rung": rungs[-1]["rung"], "rungs": rungs} if rungs else None
 
 
 def means(trials: Iterable[Document]) -> list[dict[str, Any]]:
-    """`{"rung", "overall", "benchmarks"}` of every rung that some of these trials reached, ascending: means over them."""
+    """`{"rung", "overall", "benchmarks"}` of every rung that these trials reached, ascending: means over them."""
     found: dict[float, list[Document]] = {}
     for trial in trials:
         for r in trial["rungs"]:

@@ -1,8 +1,8 @@
 """Who goes on from a rung: decided in the order of the slots, from what stands at that rung before it.
 
-Promotions are decisions under the settled-prefix rule: the candidate of slot k is judged by its own scores at the rung and
-those of slots 0..k, whatever order they arrive in, so that the same seed gives the same promotions under any timing. The
-root's trainings pass every rung first; their spread is the noise. See `engine.stats.promotion` for the rule.
+Promotions are decisions under the settled-prefix rule: the candidate of slot k is judged by its own scores at the rung
+and those of slots 0..k, whatever order they arrive in, so that the same seed gives the same promotions under any
+timing. The root's trainings pass every rung first; their spread is the noise. See `engine.stats.promotion`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.archive.store import Document
 from engine.errors import Exit, PoiseError
-from engine.loop.book import SETTLED, candidate_id, is_control, is_injected, purpose_of, root_id, slot_of
+from engine.loop.book import SETTLED, WAITING, candidate_id, is_control, is_injected, purpose_of, root_id, slot_of
 from engine.loop.decisions import close
 from engine.loop.figures import noise_known, scores_at
 from engine.loop.settled import visible
@@ -44,14 +44,14 @@ async def promote_all(engine: Engine) -> None:
 def complete(engine: Engine, candidate: str, rung: int) -> bool:
     """Whether all the trainings that a candidate gets at a rung have their scores there."""
     at = engine.runner.rungs[rung]
-    trials = engine.book.root_trials()[:1] if candidate == root_id() else engine.book.own_trials(candidate)
-    return len(trials) >= (1 if candidate == root_id() else at.seeds) and all(
-        any(r["rung"] == at.fraction for r in t["rungs"]) for t in trials
-    )
+    seeds = 1 if candidate == root_id() else at.seeds
+    trials = engine.book.own_trials(candidate)[:seeds]
+    return len(trials) == seeds and all(any(r["rung"] == at.fraction for r in t["rungs"]) for t in trials)
 
 
 def goes_on(engine: Engine, candidate: str) -> None:
-    """Bring a candidate's trainings to where its promotions let them: those there are, and new ones with other seeds.
+    """Bring a candidate's trainings to where its promotions let them: as many as the rung has seeds, new ones where
+    there are not enough; further ones end here.
 
     Doing it again, after a crash, changes nothing.
     """
@@ -60,7 +60,10 @@ def goes_on(engine: Engine, candidate: str) -> None:
     trials = engine.book.own_trials(candidate)
     if engine.book.candidates[candidate]["cause"] is not None:
         engine.book.set_status(candidate, "queued")
-    for trial in trials:
+    for trial in trials[rung.seeds :]:
+        if trial["status"] == WAITING:
+            engine.book.update_trial(trial["id"], status="stopped")
+    for trial in trials[: rung.seeds]:
         if trial["aim"] < aim:
             fresh = {"starts": 0, "reached": -1, "trained": False}
             engine.book.update_trial(trial["id"], status="queued", aim=aim, **fresh)
@@ -153,7 +156,7 @@ def _decide(engine: Engine, candidate: str) -> None:
     earlier = [fmean(root)] * bool(root) + [fmean(scores) for scores in at_rung.values()]
     settled = visible(round_of(max(place, 1), engine.decider.parents)[1], engine.config.lag)
     finals = {n: book.candidates[n]["result"] for n in at_rung if slot_of(n) in settled}
-    pairs = [(fmean(at_rung[n]), r["overall"]) for n, r in finals.items() if r is not None and r["rung"] == 1.0]
+    pairs = [(fmean(at_rung[n]), r["rungs"][-1]["overall"]) for n, r in finals.items() if r and r["rung"] == 1.0]
     correlation = rank_correlation(
         [a for a, _ in pairs],
         [b for _, b in pairs],
@@ -196,5 +199,6 @@ def carry_out(engine: Engine, candidate: str, again: bool = False) -> None:
         return
     engine.arrived.discard(candidate)
     for trial in engine.book.own_trials(candidate):
-        engine.book.update_trial(trial["id"], status="stopped")
+        if trial["status"] == WAITING:
+            engine.book.update_trial(trial["id"], status="stopped")
     close(engine, candidate, "stopped", f"stopped: {last['why']}")

@@ -28,7 +28,9 @@ async def restore(engine: Engine) -> None:
     for i in range(engine.config.profile["search"]["baseline_seeds"]):
         purpose = "baseline" if i else "search"
         if f"{root_id()}-{purpose}-{i}" not in engine.book.trials:
-            engine.new_trial(root_id(), purpose, i)
+            made = engine.new_trial(root_id(), purpose, i)
+            if i:  # the first one is trained in any case: its curves are what others are compared with
+                engine.runner.recall_root(made)
     for trial in engine.book.trials.values():
         candidate = engine.book.candidates[trial["candidate"]]
         if candidate["status"] != "pruned" and candidate["id"] not in engine.held:

@@ -16,6 +16,7 @@ from engine.archive.folder import RunFolder
 from engine.archive.remove import remove_tree
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import PoiseError
+from engine.loop import root_cache
 from engine.loop.book import Book
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.machine import gpu_names
@@ -49,6 +50,7 @@ class TrialRunner:
         self.book = book
         self.executor = executor
         self.rungs = ladder(config.profile)
+        self._roots = folder.path.parent / ".roots"
         self._base = base_sha256(config, book)
         self._running: dict[str, str] = {}
         """Trials whose training runs or starts, and the control word left for them."""
@@ -89,6 +91,22 @@ class TrialRunner:
                 await tail
         self._charge(trial, "train_seconds", result["wall_seconds"])
         return result
+
+    def recall_root(self, trial_id: str) -> None:
+        """Take over a training of the root from an earlier run of the same protocol and seed, if there was one."""
+        found = root_cache.recall(self._roots, self._root_key(trial_id))
+        if found is not None:
+            last = {"status": "scored", "trained": True, "aim": len(self.rungs) - 1, "cached": True}
+            self.book.update_trial(trial_id, **found, **last)
+
+    def keep_root(self, trial_id: str) -> None:
+        """Keep a scored training of the root for later runs."""
+        root_cache.keep(self._roots, self._root_key(trial_id), self.book.trials[trial_id])
+
+    def _root_key(self, trial_id: str) -> str:
+        trial = self.book.trials[trial_id]
+        code = self.folder.candidate(trial["candidate"]).algorithm.read_text(encoding="utf-8")
+        return root_cache.key_of(trial, self.rungs, self.config.seed, code)
 
     def rung(self, trial_id: str) -> Rung:
         """Where a trial trains to, or is scored."""

@@ -110,6 +110,8 @@ def _arrive(engine: Engine, trial: str, data: dict[str, Any]) -> None:
         engine.enqueue(trial)
     else:
         engine.book.update_trial(trial, status="scored" if rung.fraction == 1.0 else WAITING, **told)
+    if candidate == root_id() and rung.fraction == 1.0:
+        engine.runner.keep_root(trial)
     derive(engine.book, candidate)
     if engine.book.trials[trial]["status"] != "queued" and _has_no_result_yet(engine, trial):
         engine.arrived.add(candidate)

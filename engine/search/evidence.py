@@ -53,7 +53,7 @@ class Evidence:
     overall: float | None = None
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
     fidelity: float = 1.0
-    """Share of a training that the score is from; below 1 `overall` and `benchmarks` are what is expected at the end."""
+    """Share of a training that the score is from; below 1, `overall` and `benchmarks` are expectations for the end."""
     by_rung: Mapping[float, float] = field(default_factory=dict)
     """The final Overall as it is expected from each rung that was reached, see `engine.search.fidelity`."""
     cause: str | None = None

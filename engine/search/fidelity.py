@@ -1,8 +1,8 @@
 """Scores of different rungs on one scale: what a candidate that stopped early would be expected to score at the end.
 
-A gain over the root at a rung, times the slope that the run's own candidates show between gains there and gains at the end,
-on top of the root's final score. It is an expectation and marked as one (`Evidence.fidelity` < 1); two candidates are
-compared at the highest rung that both reached.
+A gain over the root at a rung, times the slope that the run's own candidates show between gains there and gains at the
+end, on top of the root's final score. It is an expectation and marked as one (`Evidence.fidelity` < 1); two candidates
+are compared at the highest rung that both reached.
 """
 
 from __future__ import annotations
