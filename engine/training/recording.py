@@ -17,14 +17,13 @@ from engine.algorithms.pipeline import Pipeline
 from engine.archive.files import sync_files
 from engine.process.child import Failure, control_word
 from engine.training import checkpoints
+from engine.training.divergence import WINDOW, diverged
 from engine.training.trainer import Batch, PoiseTrainer
 
 STATE_FILE = "pipeline.json"
 """The mechanisms' state beside TRL's own files in a checkpoint."""
 BATCH_FILE = "batch.pt"
 """The batch of completions that is half used, which TRL's own checkpoints lack."""
-BOUNDS = {"loss": 1e6, "grad_norm": math.inf, "kl": 1e3}
-"""At these absolute values a training has diverged, NaN included; a KL of 1,000 nats a token is far beyond any use."""
 
 
 class Recorder(TrainerCallback):
@@ -54,6 +53,8 @@ class Recorder(TrainerCallback):
         self._row: dict[str, Any] = {}
         self._last = time.perf_counter()
         self._process = psutil.Process()
+        self._rows: list[dict[str, Any]] = []
+        """The first metrics and the last ones."""
         self.facts: dict[str, Any] = {}
         """Goes into the manifest of every checkpoint: what a training must run on to go on bit for bit from there."""
 
@@ -63,6 +64,7 @@ class Recorder(TrainerCallback):
             return
         assert self.trainer is not None
         step = int(checkpoint.name.split("-")[1])
+        self._rows = [row for row in _read(self.folder / "metrics.jsonl") if row["step"] <= step]
         self.pipeline.load_state_dict(json.loads((checkpoint / STATE_FILE).read_text()))
         self.trainer.resumed_at = step
         self._samples_due = step % self.sample_every < self.updates_per_batch
@@ -109,9 +111,9 @@ class Recorder(TrainerCallback):
         }
         self._last = now
         _append(self.folder / "metrics.jsonl", row)
-        for key, bound in BOUNDS.items():
-            if row[key] is not None and not abs(row[key]) < bound:
-                raise Failure(f"diverged: {key} is {row[key]:g} at update {state.global_step}", "diverged")
+        self._rows = [*self._rows[:1], *self._rows[1:][-WINDOW:], row]
+        if (why := diverged(self._rows)) is not None:
+            raise Failure(f"diverged: {why}", "diverged")
         self._samples_due = state.global_step % self.sample_every < self.updates_per_batch
 
     def on_step_end(
@@ -191,16 +193,22 @@ def cut_after(path: Path, step: int) -> None:
     """
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue
+    kept = [json.dumps(row) for row in _read(path) if row["step"] <= step]
     temporary = path.with_suffix(".tmp")
     temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     os.replace(temporary, path)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSON-lines file that have a step; torn ones are left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+            rows.append({**row, "step": int(row["step"])})
+        except (ValueError, KeyError, TypeError):
+            continue
+    return rows
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

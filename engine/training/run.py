@@ -72,7 +72,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         step = int(checkpoint.name.split("-")[1]) if checkpoint else 0
         cut_after(folder / "metrics.jsonl", step)
         cut_after(folder / "samples.jsonl", step - 1)  # the batch that begins with this update is generated again
-        if until is not None and step >= until and checkpoint is not None:  # it was done, and died before it could say so
+        if (
+            until is not None and step >= until and checkpoint is not None
+        ):  # it was done, and died before it could say so
             trainer._load_from_checkpoint(str(checkpoint))
             trainer.state.global_step = step
         else:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import tomli_w
 
 from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
@@ -28,18 +29,28 @@ QUICK = {
     "problems": "6",
     "samples": "4",
     "baseline_seeds": "2",
+    "search.rungs.at": "[]",
+    "confirm.candidates": "0",
 }
+"""Every candidate is trained to its end and nothing is confirmed; tests of rungs and studies say otherwise."""
 DEADLINE = 180.0
 
 
 def profile(folder: Path, name: str = "quick", **changes: str) -> Path:
-    """The tiny profile with other values of single keys, as a file of its own."""
-    text = (Path(schema.__file__).parent / "tiny.toml").read_text()
+    """The tiny profile with other values (in TOML) of single keys, as a file of its own.
+
+    A key is `table.key`; those of [train], [score], [search] and [limits] may stand alone.
+    """
+    values = tomllib.loads((Path(schema.__file__).parent / "tiny.toml").read_text())
     for key, value in {**QUICK, **changes}.items():
-        text, found = re.subn(rf"(?m)^{key} = [^\s#]+", f"{key} = {value}", text)
-        assert found == 1, key
+        *tables, last = key.split(".")
+        table = values
+        for inner in tables or [next(t for t in ("train", "score", "search", "limits") if key in values[t])]:
+            table = table[inner]
+        assert last in table, key
+        table[last] = tomllib.loads(f"v = {value}")["v"]
     path = folder / f"{name}.toml"
-    path.write_text(text)
+    path.write_text(tomli_w.dumps(values))
     return path
 
 

@@ -15,7 +15,7 @@ from trl import GRPOTrainer
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
 from engine.process.child import Failure
-from engine.training import recording
+from engine.training import divergence
 from engine.training.recording import Recorder, cut_after
 from engine.training.run import narrow_logprob_tile
 from engine.training.trainer import PoiseTrainer
@@ -100,7 +100,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_update(tmp_path: P
 def test_a_loss_that_is_finite_and_absurd_ends_the_training_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(recording.BOUNDS, "kl", 1e-9)
+    monkeypatch.setitem(divergence.BOUNDS, "kl", 1e-9)
     with pytest.raises(Failure, match=r"diverged: kl is .* at update 2"):
         train(tmp_path / "t", Algorithm("GRPO"), save_steps=8)
 
