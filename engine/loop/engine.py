@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from engine.archive.folder import RunFolder
 from engine.archive.store import ReadOnlyArchive
 from engine.errors import PoiseError
-from engine.loop.book import SETTLED, Book, decided, is_control, purpose_of
+from engine.loop.book import SETTLED, Book, decided, purpose_of
 from engine.loop.budget import SLICE_SECONDS, Stopwatch, charge_lost, gpu_seconds, gpus_a_trial, used_up, write_down
 from engine.loop.config import RunConfig
 from engine.loop.decider import Decider
 from engine.loop.decisions import decide_all
+from engine.loop.finalists import conclude, search_over
 from engine.loop.guard import DISK, TICK_SECONDS, Guard
 from engine.loop.promotions import promote_all
 from engine.loop.restore import restore
@@ -77,6 +78,8 @@ class Engine:
         """Candidates that are reflected upon."""
         self.arrived: set[str] = set()
         """Candidates with a training that has come to its rung or its end."""
+        self.concluded = False
+        """Whether the search is over and its best have been told apart, see `engine.loop.finalists`."""
         self.passed: dict[int, int] = {}
         """How many slots are known to have passed each rung, see `engine.loop.promotions`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +96,7 @@ class Engine:
         if self.stopping is None:
             self.spawn(decide_all(self))
             self.spawn(promote_all(self))
+            self.spawn(conclude(self))
             for worker in range(self.config.workers):
                 self.spawn(work(self, worker))
         async with self.changed:
@@ -138,13 +142,8 @@ class Engine:
         await self.notify()
 
     def _finished(self) -> bool:
-        wanted = range(self.book.run["budget"]["candidates"] + 1)
-        settled = self.book.settled_slots()
         idle = not (self.queue or self.active or self.closing or self.held or self.book.waiting)
-        others = (c for c in self.book.candidates.values() if not c["id"].startswith("c"))
-        controls = sum(map(is_control, self.book.candidates))
-        done = controls >= self.config.controls and all(c["status"] in SETTLED for c in others)
-        return idle and done and all(k in settled for k in wanted)
+        return idle and self.concluded and search_over(self)
 
     async def _wind_down(self) -> None:
         failure = next((t.exception() for t in self._tasks if t.done() and not t.cancelled() and t.exception()), None)
