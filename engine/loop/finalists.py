@@ -1,8 +1,8 @@
 """The best of a search get further seeds while it is not clear which of them go into confirmation.
 
 One score each puts a true two-sigma candidate among 64 into the top three only 60 % of the time. So when the search has
-ended, its best few get a second whole training, and then more, one at a time, as long as chance could still exchange them
-across the line. These trainings change no decision of the search; means over them are what confirmation chooses by.
+ended, its best few get a second whole training, and then more, one at a time, as long as chance could still exchange
+them across the line. These trainings change no decision of the search; confirmation chooses by means over them.
 """
 
 from __future__ import annotations

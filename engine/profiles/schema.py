@@ -171,7 +171,7 @@ class RungsTable(_Table):
     def _fits(self) -> Self:
         if sorted(set(self.at)) != self.at:
             raise ValueError(f"rungs.at = {self.at} must ascend, each fraction once")
-        if len(self.seeds) > len(self.at) + 1:
+        if self.at and len(self.seeds) > len(self.at) + 1:
             raise ValueError(f"rungs.seeds = {self.seeds}: one for each of {len(self.at)} rungs and one for the end")
         return self
 
