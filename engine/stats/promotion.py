@@ -1,10 +1,10 @@
 """Whether a candidate goes on from a rung, told by its own scores there and those of candidates decided before it.
 
-Its final standing is predicted: scores regress to the middle by the measured correlation between this rung and the end,
-and what remains is chance. It goes on where its chance of ending in the top 1/eta is large against that of a candidate
-nobody knows anything about; how large grows with how far the rung can be trusted. With a perfect rung that is plain
-successive halving in a stream ("top ceil(n/eta) of those seen so far", as ASHA, arXiv 1810.05934); a rung that says
-nothing about the end stops nobody.
+The top ceil(n/eta) of those seen so far go on, as in ASHA (arXiv 1810.05934): successive halving in a stream. Others do
+where they may still end there: the final standing is predicted, scores regressing to the middle by the measured
+correlation between this rung and the end, and the chance to end in the top 1/eta must be large against that of a
+candidate nobody knows anything about. How large grows with how far the rung can be trusted: a perfect rung is plain
+halving, one that says nothing about the end stops nobody.
 """
 
 from __future__ import annotations
@@ -87,11 +87,14 @@ def promotion(
         raise ValueError(f"a promotion needs a score and eta >= 2, not {len(own)} scores and eta {eta}")
     mean, n = fmean(own), len(earlier) + 1
     k = ceil(n / eta)
-    chance = chance_of_top(mean, len(own), earlier, k, noise_std=noise_std, correlation=correlation)
     rank = 1 + sum(other > mean for other in earlier)
+    chance = chance_of_top(mean, len(own), earlier, k, noise_std=noise_std, correlation=correlation)
     part = _PARTS.get(eta, f"1/{eta}")
     said = f"{mean:.1f} at {where} is rank {rank} of {n}; a chance of {100 * chance:.0f} % to end in the top {part}"
-    if chance >= min(0.95, chance_asked(k / n, trust_in(correlation), strictness)):
+    if rank <= k:
+        return Promotion(True, chance, said)
+    observed, spread = spreads(earlier, noise_std)
+    if chance >= chance_asked(k / n, trust_in(correlation) * observed / spread, strictness):
         return Promotion(True, chance, said)
     if len(earlier) >= eta:
         return Promotion(False, chance, said)
@@ -106,25 +109,25 @@ def trust_in(correlation: float) -> float:
     return 2 * sin(pi * min(max(correlation, 0.0), 1.0) / 6)
 
 
-def chance_asked(bare: float, trust: float, strictness: float) -> float:
-    """The chance that lets a candidate go on, where `bare` is k/n. At no trust it is met by all, whose chance is k/n."""
-    return bare * (0.95 + strictness * trust)
+def chance_asked(bare: Any, trust: Any, strictness: float) -> Any:
+    """The chance that lets one below rank k go on, `bare` being k/n: the chance of all where scores tell nothing."""
+    return bare * (0.9 + strictness * trust)
+
+
+def spreads(scores: Sequence[float], noise_std: float) -> tuple[float, float]:
+    """Std of the scores, read robustly (median absolute deviation), as observed and as used: no less than the noise."""
+    middle = median(scores)
+    observed = _TO_STD * median(abs(s - middle) for s in scores) or sqrt(pvariance(scores))
+    return observed, max(observed, noise_std, 1e-9)
 
 
 def chance_of_top(
     mean: float, seeds: int, earlier: Sequence[float], k: int, *, noise_std: float, correlation: float
 ) -> float:
-    """The chance that this candidate ends among the best `k` of itself and `earlier`, by the predicted ends of all.
-
-    Middle and spread are those of the earlier ones, read robustly (median absolute deviation); no spread is smaller
-    than the noise.
-    """
+    """The chance that this candidate ends among the best `k` of itself and `earlier`, by the predicted ends of all."""
     if len(earlier) < k:
         return 1.0
-    trust = trust_in(correlation)
-    middle = median(earlier)
-    spread = _TO_STD * median(abs(s - middle) for s in earlier) or sqrt(pvariance(earlier))
-    spread = max(spread, noise_std, 1e-9)
+    trust, middle, (_, spread) = trust_in(correlation), median(earlier), spreads(earlier, noise_std)
     own = _with_more_seeds(trust, seeds, spread, noise_std)
     if own >= 1.0 - 1e-9:
         return float(sum(other > mean for other in earlier) < k)  # ties count for it
