@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import Exit, PoiseError
+from engine.loop.study_plan import FEWEST_SEEDS, MOST_SEEDS
 
 Name = Literal[
     "ping",
@@ -19,12 +20,14 @@ Name = Literal[
     "pin",
     "unpin",
     "promote",
+    "confirm",
+    "ablate",
     "stop",
     "direct",
     "weights",
     "inject",
 ]
-NODE_ONLY = ("prune", "restore", "pin", "unpin", "promote")
+NODE_ONLY = ("prune", "restore", "pin", "unpin", "promote", "confirm", "ablate")
 """Commands to a candidate; `pause` and `resume` go to one or to the run, the others to the run."""
 
 
@@ -37,6 +40,7 @@ class Command(BaseModel):
         text: a directive, or an idea in words.
         code: an algorithm file.
         weights: of parent selection, by name.
+        seeds: of each arm of a study.
         id: of this sending; a second command of the same id is not obeyed again but gets the first one's answer.
         uid: the user at the other end of the socket, vouched for by the kernel.
     """
@@ -48,6 +52,7 @@ class Command(BaseModel):
     text: str | None = Field(None, max_length=4000)
     code: str | None = Field(None, max_length=1 << 16)
     weights: dict[str, float] = Field(default_factory=dict, max_length=16)
+    seeds: int | None = Field(None, ge=FEWEST_SEEDS, le=MOST_SEEDS)
     by: str = Field("user", max_length=64)
     id: str | None = Field(None, max_length=64)
     uid: int | None = None

@@ -27,6 +27,7 @@ from engine.loop.promotions import promote_all
 from engine.loop.restore import restore
 from engine.loop.runner import TrialRunner
 from engine.loop.seeds import train_seed
+from engine.loop.studies import pending, restore_studies, study_all, told_unfinished
 from engine.loop.supervise import RESERVE_MB, RETRIES, PatientExecutor, no_space
 from engine.loop.workers import work
 from engine.process.executor import Executor
@@ -80,6 +81,8 @@ class Engine:
         """Candidates with a training that has come to its rung or its end."""
         self.concluded = False
         """Whether the search is over and its best have been told apart, see `engine.loop.finalists`."""
+        self.study_only = False
+        """Whether this engine was started for a study alone: no search goes on, and no budget of hours ends it."""
         self.passed: dict[int, int] = {}
         """How many slots are known to have passed each rung, see `engine.loop.promotions`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,11 +95,14 @@ class Engine:
         """Work until the budget is used or `stop` is called; trainings that still run are then checkpointed."""
         self.spawn(self.guard.watch())
         self.spawn(self._watch_budget())
-        await restore(self)
+        if self.study_only:
+            restore_studies(self)
+        else:
+            await restore(self)
         if self.stopping is None:
-            self.spawn(decide_all(self))
-            self.spawn(promote_all(self))
-            self.spawn(conclude(self))
+            for task in () if self.study_only else (decide_all, promote_all, conclude):
+                self.spawn(task(self))
+            self.spawn(study_all(self))
             for worker in range(self.config.workers):
                 self.spawn(work(self, worker))
         async with self.changed:
@@ -143,7 +149,8 @@ class Engine:
 
     def _finished(self) -> bool:
         idle = not (self.queue or self.active or self.closing or self.held or self.book.waiting)
-        return idle and self.concluded and search_over(self)
+        over = self.study_only or (self.concluded and search_over(self))
+        return idle and over and not pending(self)
 
     async def _wind_down(self) -> None:
         failure = next((t.exception() for t in self._tasks if t.done() and not t.cancelled() and t.exception()), None)
@@ -155,7 +162,11 @@ class Engine:
         if self.book.broken is not None:
             raise self.book.broken
         self.book.spend(wall_seconds=self._wall())
-        if self.stopping is None or self.stopping.startswith("budget"):
+        if (unfinished := told_unfinished(self)) is not None:
+            self.book.log(unfinished, level="warning")
+        if self.study_only:
+            self.book.set_run_status(self.book.run["before_study"], self.stopping or "the study is over")
+        elif self.stopping is None or self.stopping.startswith("budget"):
             self.book.set_run_status(
                 "finished", self.stopping or f"{len(decided(self.book.candidates)) - 1} candidates done"
             )
@@ -262,7 +273,7 @@ class Engine:
                 due = wall + SLICE_SECONDS - 2 * TICK_SECONDS
                 write_down(self.book, wall, self.decider.ledger.spent_usd, running, gpus)
             gpu = gpu_seconds(self.book.trials.values()) + gpus * sum(running.values())
-            if (reason := used_up(self.book.run["budget"], wall, gpu)) is not None:
+            if not self.study_only and (reason := used_up(self.book.run["budget"], wall, gpu)) is not None:
                 await self.stop(reason)
             await asyncio.sleep(TICK_SECONDS)
 

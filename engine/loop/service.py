@@ -23,6 +23,7 @@ from engine.loop.graders import Graders
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
 from engine.loop.steering import REMEMBERED, Steering
+from engine.loop.study_plan import KINDS
 from engine.loop.take_up import take_up
 from engine.process.control import ControlServer
 from engine.process.executor import LocalExecutor
@@ -74,6 +75,10 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         graders.on_flood = executor.kill
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
         steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))
+        for kind in KINDS:
+            if node := request.get(kind):
+                engine.study_only = True
+                await steering.handle(kind, {"node": node, "seeds": request.get("seeds"), "by": "cli"})
         server = ControlServer(address, steering.handle)
         await server.start()
         stack.push_async_callback(server.close)

@@ -16,6 +16,8 @@ from engine.loop.commands import Command, read_command
 from engine.loop.engine import Engine
 from engine.loop.interventions import direct, inject, suggest, weigh
 from engine.loop.promotions import promote
+from engine.loop.studies import begin_study
+from engine.loop.study_plan import KINDS, find, trainings
 
 USER = "user"
 """Who pauses the run by a command."""
@@ -66,6 +68,16 @@ class Steering:
             self._record(asked, None, {})
             await self.engine.stop("stopped by the user")
             return {}
+        if self.engine.study_only and asked.command in ("inject", "promote", "restore"):
+            again = f"`poise resume {self.book.run['id']}` goes on with it, once the study is over"
+            raise PoiseError(f"only a study is done now, no search: {again}", Exit.REFUSED)
+        if asked.command in KINDS:
+            candidate = self.find(asked.node or "")
+            study = begin_study(self.engine, asked.command, candidate["id"], asked.seeds)
+            answer = {"study": study["id"], "trainings": trainings(study)}
+            self._record(asked, candidate["id"], answer)
+            await self.engine.notify()
+            return answer
         if asked.command in ("direct", "weights", "inject"):
             answer = await self._intervene(asked)
             self._record(asked, answer.get("node"), answer)
@@ -116,15 +128,7 @@ class Steering:
         Raises:
             PoiseError: there is none, or the name is not unique.
         """
-        if node in self.book.candidates:
-            return self.book.candidates[node]
-        named = [c for c in self.book.candidates.values() if c["name"] == node]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            ids = ", ".join(c["id"] for c in named)
-            raise PoiseError(f"{node!r} is the name of several candidates: use one of {ids}", Exit.NOT_FOUND)
-        raise PoiseError(f"no candidate {node!r} in {self.book.run['id']}", Exit.NOT_FOUND)
+        return find(self.book.candidates, node, self.book.run["id"])
 
     async def _pause_run(self, _: Document) -> dict[str, Any]:
         await self.engine.pause(USER, "paused by the user")
@@ -136,7 +140,7 @@ class Steering:
 
     async def _pause(self, candidate: Document) -> dict[str, Any]:
         node, status = candidate["id"], candidate["status"]
-        trials = [t["id"] for t in self.book.trials_of(node)]
+        trials = [t["id"] for t in self.book.trials_of(node) if t["purpose"] not in KINDS]
         waiting = [t for t in trials if t in self.engine.queue]
         training = [t for t in trials if self.engine.active.get(t) == "training"]
         at_rung = node in self.engine.arrived

@@ -14,6 +14,7 @@ from engine.errors import Exit, PoiseError
 from engine.loop.book import UNFINISHED, Book, decided
 from engine.loop.budget import charge_lost, gpu_seconds, used_up
 from engine.loop.config import gpu_hours_limit
+from engine.loop.study_plan import KINDS, running
 
 OPTIONS = {"candidates": "--candidates", "hours": "--hours", "gpu_hours": "--gpu-hours", "usd": "--usd"}
 """Budgets of a run's document, and how they are given."""
@@ -47,6 +48,11 @@ def take_up(book: Book, request: Mapping[str, Any], llm: Path) -> None:
                 Exit.USAGE,
             )
     budget = {**run["budget"], **wanted}
+    if any(request.get(kind) for kind in KINDS):
+        _remember_status(book)
+        return
+    if run.get("before_study"):
+        book.set_run(before_study=None)
     if run["status"] == "finished":
         _refuse_idle(book, budget, used_up(budget, wall, gpu), bool(wanted))
     if budget != run["budget"]:
@@ -55,15 +61,22 @@ def take_up(book: Book, request: Mapping[str, Any], llm: Path) -> None:
         book.log(f"taken up with {' '.join(told)}")
 
 
+def _remember_status(book: Book) -> None:
+    """Before an engine that only does a study: which status the run goes back to, also after that engine has died."""
+    if not book.run.get("before_study"):
+        book.set_run(before_study="finished" if book.run["status"] == "finished" else "stopped")
+
+
 def _refuse_idle(book: Book, budget: Mapping[str, Any], used: str | None, asked: bool) -> None:
     """Raise if a finished run would end again at once."""
     run = book.run["id"]
     again = f"`poise resume {run}` with --candidates, --hours, --gpu-hours or --usd"
-    if not asked:
+    studies = bool(running(book.run))
+    if not asked and not studies:
         raise PoiseError(f"run {run} is finished: extend it by {again}", Exit.REFUSED)
     if used is not None:
         raise PoiseError(f"run {run}: {used}: give it more hours too", Exit.REFUSED)
-    busy = any(trial["status"] in UNFINISHED for trial in book.trials.values())
+    busy = studies or any(trial["status"] in UNFINISHED for trial in book.trials.values())
     if not busy and book.settled_slots().issuperset(range(budget["candidates"] + 1)):
         raise PoiseError(
             f"run {run} has its {budget['candidates']} candidates: give --candidates more than that", Exit.USAGE
