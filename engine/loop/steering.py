@@ -208,7 +208,7 @@ class Steering:
     def _go_on(self, node: str) -> None:
         """Let a candidate that was pruned before it had its result go on where it was."""
         self.book.set_status(node, "queued")
-        for trial in self.book.trials_of(node):
+        for trial in self.book.own_trials(node):
             if trial["status"] in (WAITING, "scored"):
                 self.engine.arrived.add(node)
             else:
