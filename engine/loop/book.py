@@ -278,9 +278,9 @@ def _complete(candidates: Iterable[Document], trials: Iterable[Document]) -> Non
     """Give documents of runs from before there were rungs the fields they lack: every training was a whole one."""
     whole: dict[str, Document] = {}
     for trial in trials:
-        score = {"rung": 1.0, "updates": 0, "overall": trial["overall"], "benchmarks": trial["benchmarks"]}
+        score = {"rung": 1.0, "updates": 0, "overall": trial.get("overall"), "benchmarks": trial.get("benchmarks")}
         trial.setdefault("aim", 0)
-        trial.setdefault("rungs", [score] if trial["overall"] is not None else [])
+        trial.setdefault("rungs", [score] if score["overall"] is not None else [])
         if trial["rungs"]:
             whole.setdefault(trial["candidate"], score)
     for candidate in candidates:
