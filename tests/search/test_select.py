@@ -68,10 +68,15 @@ def test_no_root_is_refused() -> None:
         first([scored("c001", "c000")])
 
 
-@pytest.mark.parametrize("status", ["pruned", "failed", "duplicate", "training", "stopped"])
+@pytest.mark.parametrize("status", ["pruned", "failed", "duplicate", "training"])
 def test_what_is_not_scored_is_never_a_parent_even_if_it_is_pinned(status: str) -> None:
     other = replace(scored("c001", "c000", (choice("NoStd"),), 99.0), status=status, pinned=True)
     assert {s.parent for seed in range(20) for s in select_round([ROOT, other], seed=seed, round=0)} == {"c000"}
+
+
+def test_who_stopped_at_a_rung_may_be_a_parent_by_what_is_expected_of_it() -> None:
+    other = replace(scored("c001", "c000", (choice("NoStd"),), 99.0), status="stopped", fidelity=0.25)
+    assert "c001" in {s.parent for seed in range(20) for s in select_round([ROOT, other], seed=seed, round=0)}
 
 
 def test_the_control_arm_is_never_a_parent_and_changes_nothing() -> None:
