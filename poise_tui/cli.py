@@ -23,7 +23,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "weights": "suggest",
         "inject": "suggest",
     },
-    "Take away": {"export": "export"},
+    "Prove": {"confirm": "study", "ablate": "study"},
+    "Take away": {"export": "export", "report": "report", "compare": "compare"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
     "When in doubt": {"doctor": "doctor"},
 }

@@ -94,18 +94,19 @@ def start_engine(request: Mapping[str, Any]) -> EngineHandle:
     return _spawn("start", request)
 
 
-def resume_engine(folder: Path, allow_weak_sandbox: bool = False, **budget: float | None) -> EngineHandle:
+def resume_engine(folder: Path, allow_weak_sandbox: bool = False, **asked: float | str | None) -> EngineHandle:
     """Start the engine of a run that exists.
 
     Args:
         folder: the run's folder, absolute.
         allow_weak_sandbox: run candidate code although layers of the sandbox are missing.
-        budget: `candidates`, `hours`, `gpu_hours`, `usd` that the run gets now; None leaves one as it is.
+        asked: `candidates`, `hours`, `gpu_hours`, `usd` that the run gets now, None leaves one as it is; or
+            `confirm` or `ablate` (a candidate) and `seeds`: that study and nothing else.
 
     Raises:
         PoiseError: the run is locked, has nothing left to do, has spent more, or the engine did not come up.
     """
-    return _spawn("resume", {"run_dir": str(folder), "allow_weak_sandbox": allow_weak_sandbox, **budget})
+    return _spawn("resume", {"run_dir": str(folder), "allow_weak_sandbox": allow_weak_sandbox, **asked})
 
 
 def connect(reference: str | None, runs_dir: Path | None) -> Connection:

@@ -30,7 +30,7 @@ def attribution(study: Document, names: Sequence[str], trials: Sequence[Sequence
     told = "; ".join(f"{one.name} {_in_words(one)}" for one in found)
     return {
         "study": study["id"],
-        "mechanisms": [asdict(one) for one in found],
+        "mechanisms": [asdict(one) | {"shapley": _shapley(one)} for one in found],
         "subsets": [
             {"on": [name for name in names if name in on], "mean": fmean(own), "std": stdev(own), "n": len(own)}
             for on, own in overall.items()
@@ -51,6 +51,11 @@ def _by_task(subsets: Sequence[Subset], trials: Sequence[Sequence[Document]]) ->
         }
         for task in sorted(tasks)
     }
+
+
+def _shapley(one: Attribution) -> Document | None:
+    value = one.shapley
+    return None if value is None else {"value": value.effect, "low": value.low, "high": value.high}
 
 
 def _in_words(one: Attribution) -> str:
