@@ -3,7 +3,7 @@
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ POLL_SECONDS = 0.2
 Document = dict[str, Any]
 
 
-def _seeds_option(default: str) -> Any:
+def _seeds_option(default: str) -> Callable[[F], F]:
     return click.option(
         "--seeds",
         type=click.IntRange(FEWEST_SEEDS, MOST_SEEDS),
@@ -98,8 +98,11 @@ def _study(
         print(f"{under_way[0]['id']} of {node} is not over: going on with it", flush=True)
     else:
         plan = _plan(kind, folder, document, candidates, candidate, seeds)
-        print(_told(plan, candidate, seconds_each(archive.trials()), document["workers"]), flush=True)
-        if not _may_begin(kind, yes):
+        told = _told(plan, candidate, seconds_each(archive.trials()), document["workers"])
+        if not (yes or sys.stdin.isatty()):
+            raise PoiseError(f"{told}: give --yes, since there is nobody to ask", Exit.REFUSED)
+        print(told, flush=True)
+        if not (yes or click.confirm("Begin?", default=True)):
             print("nothing was begun")
             return Exit.DONE
     reader, handle = EventReader(folder.events), None
@@ -147,19 +150,6 @@ def _told(plan: Document, candidate: Document, each: float | None, workers: int)
     time_ = "" if each is None else f", {most or 'about '}{duration(count * each / workers)} with {workers} at a time"
     switched = f", {len(mechanisms(candidate))} mechanisms" if plan["kind"] == "ablate" else ""
     return f"{what}{judged}{time_}{alpha}{switched}"
-
-
-def _may_begin(kind: str, yes: bool) -> bool:
-    """Whether its user wants that.
-
-    Raises:
-        PoiseError: refused (4): there is nobody to ask.
-    """
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise PoiseError(f"`poise {kind}` asks before it takes that long: give --yes without a terminal", Exit.REFUSED)
-    return click.confirm("Begin?", default=True)
 
 
 def _newest(folder: RunFolder, kind: str, node: str) -> Document:
@@ -223,11 +213,10 @@ def _result(folder: RunFolder, kind: str, node: str) -> Exit:
         print(f"{node} dropped out of {study['id']}: {study['dropped'][node]}")
     elif kind == "confirm":
         interval = candidate["confirmed"]["bootstrap"]
-        print(f"{node} {candidate['confirmed']['line']}")
+        print(f"{node} {one_line(candidate['name'])}: {candidate['confirmed']['verdict']}")
         if interval is not None:
-            print(
-                f"with the problems drawn anew too: {interval['low']:+.1f} to {interval['high']:+.1f} (decides nothing)"
-            )
+            low, high = interval["low"], interval["high"]
+            print(f"with the problems drawn anew too it would be {low:+.1f} to {high:+.1f}; that decides nothing")
     else:
         print("\n".join(_table(candidate["attribution"])))
     return Exit.DONE
