@@ -18,6 +18,7 @@ LIGHT_ENGINE = (
     "engine.algorithms.recipes",
     "engine.archive",
     "engine.loop.seeds",
+    "engine.loop.study_plan",
     "engine.process",
     "engine.process.control",
     "engine.process.lock",
