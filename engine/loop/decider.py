@@ -21,7 +21,7 @@ from engine.errors import PoiseError
 from engine.loop.book import Book, candidate_id, control_id, is_control, root_id, slot_of
 from engine.loop.config import RunConfig, job_limits
 from engine.loop.documents import candidate_document
-from engine.loop.figures import scores_at
+from engine.loop.figures import rungs_of
 from engine.loop.report import read_report
 from engine.loop.rungs import ladder
 from engine.loop.seeds import control_seed, decision_seed, train_seed
@@ -296,9 +296,9 @@ class Decider:
 
     def write_knowledge(self) -> None:
         """Write the run's knowledge page: what all settled candidates of the search have shown."""
-        scored = scores_at(self.book.root_trials(), 1.0)
-        noise = stdev(scored) if len(scored) > 1 else None
-        page = knowledge(self.view.settled(), noise)
+        root = {at: r["overalls"] for at, r in rungs_of(self.book.root_trials()).items()}
+        noise = {at: stdev(scores) for at, scores in root.items() if len(scores) > 1}
+        page = knowledge(self.view.settled(), noise.get(1.0), noise)
         write_atomic(self.folder.knowledge, page.markdown().encode())
 
     def doubts(self, trial: Document, score: dict[str, Any]) -> list[str]:

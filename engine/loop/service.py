@@ -22,6 +22,7 @@ from engine.loop.engine import Engine
 from engine.loop.graders import Graders
 from engine.loop.machine import device_name
 from engine.loop.protocol import protocol_hash
+from engine.loop.rungs import ladder
 from engine.loop.steering import REMEMBERED, Steering
 from engine.loop.study_plan import KINDS
 from engine.loop.take_up import take_up
@@ -117,6 +118,8 @@ def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, A
         "protocol": protocol,
         "llm": config.llm,
         "sandbox": sandbox,
+        "rungs": [rung.document() for rung in ladder(config.profile)],
+        "studies": [],
     }
 
 

@@ -135,12 +135,16 @@ def findings(
     gain, margin = difference
     verdict: Verdict = "confirmed" if gain > margin else "refuted" if gain < -margin else "untested"
     told = [p.sentence() for p in partings(curves, before)[:2]]
-    effect = f"Overall {gain:+.1f} ± {margin:.1f} over {parent.name}" + "".join(f"; {line}" for line in told)
+    when = "" if candidate.fidelity >= 1 else f" after {candidate.fidelity:.0%} of a training"
+    effect = f"Overall {gain:+.1f} ± {margin:.1f} over {parent.name}{when}" + "".join(f"; {line}" for line in told)
     never = f"{', '.join(about)} on {parent.name} with these constants" if verdict == "refuted" else None
-    found = [Finding(about, effect, verdict, None, round(gain, 3), round(margin, 3), advice, never)]
+    rung = candidate.fidelity
+    found = [Finding(about, effect, verdict, None, round(gain, 3), round(margin, 3), advice, never, rung)]
     for task, more, within in paid(candidate, parent)[:3]:
         held: Verdict = "confirmed" if more > 0 else "refuted"
-        found.append(Finding(about, f"{task} {more:+.1f} ± {within:.1f}", held, f"task {task}", more, within))
+        found.append(
+            Finding(about, f"{task} {more:+.1f} ± {within:.1f}", held, f"task {task}", more, within, rung=rung)
+        )
     return tuple(found)
 
 

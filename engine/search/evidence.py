@@ -26,8 +26,9 @@ _HIDDEN: dict[str, Any] = {
     "findings": [],
     "fidelity": 0.0,
     "by_rung": {},
+    "attribution": None,
 }
-_CHANGING = ("status", "overall", "fidelity", "reflection", "pinned", "cause")
+_CHANGING = ("status", "overall", "fidelity", "attribution", "reflection", "pinned", "cause")
 """Fields that may change of a settled candidate, and with which all others do: what came of it and of its branch."""
 
 
@@ -39,6 +40,21 @@ class Benchmark:
     low: float
     high: float
     metric: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one mechanism pays by an ablation: the algorithm minus the algorithm without it, with its 95 % interval."""
+
+    name: str
+    points: float
+    low: float
+    high: float
+    verdict: str
+
+    def line(self) -> str:
+        """In words."""
+        return f"{self.name}: {self.verdict}, {self.points:+.1f} ({self.low:+.1f} to {self.high:+.1f})"
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,8 @@ class Evidence:
     """Its user wants it to be a parent."""
     arm: str = "search"
     """`control` for an independent proposal that the search must not see."""
+    effects: tuple[Effect, ...] = ()
+    """What switching its mechanisms off has shown."""
     fingerprint: tuple[float, ...] | None = None
     """What it does, as `fingerprint_of` reads it from its verification; None where that is not known."""
 
@@ -130,6 +148,10 @@ def from_document(
         expected=tuple(proposal.get("expected") or ()),
         pinned=bool(document.get("pinned")),
         arm=document.get("arm", "search"),
+        effects=tuple(
+            Effect(m["name"], m["off"]["effect"], m["off"]["low"], m["off"]["high"], m["verdict"])
+            for m in (document.get("attribution") or {}).get("mechanisms", ())
+        ),
         fingerprint=fingerprint,
     )
 

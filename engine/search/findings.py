@@ -23,6 +23,7 @@ class Finding:
         margin: half the 95 % interval of the gain.
         next: what to try after this.
         never: what not to try again.
+        rung: the share of a training after which candidate and parent were compared.
     """
 
     about: tuple[str, ...]
@@ -33,6 +34,7 @@ class Finding:
     margin: float | None = None
     next: str | None = None
     never: str | None = None
+    rung: float = 1.0
 
     def document(self) -> dict[str, Any]:
         """As it stands in a candidate document's `findings`."""

@@ -12,6 +12,8 @@ from engine.search.evidence import FAILED, Evidence, difference, lineage
 
 SHRINKAGE = 2.0
 """Trials at zero gain that every mechanism starts with: one trial alone keeps a third of its gain."""
+ABLATION = 4
+"""Trials that an effect shown by switching a mechanism off counts as: it rests on several seeds and on nothing else."""
 FAILURE_COST = 2.0
 """Points of Overall that a candidate which failed counts as lost."""
 
@@ -70,6 +72,9 @@ def mechanism_gains(candidates: Sequence[Evidence]) -> dict[str, Gain]:
         for choice in removed:
             if part is not None:
                 _add(found, choice.name, -part)
+    for effect in (effect for c in candidates for effect in c.effects):
+        for _ in range(ABLATION):
+            _add(found, effect.name, effect.points)
     return found
 
 

@@ -6,7 +6,7 @@ It adds up the findings of the search's own candidates (`engine.search.findings`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -18,6 +18,7 @@ from engine.search.text import one_line, quoted
 MOST_ADVICE = 8
 """Lines of advice, and of warnings, on the page; the newest."""
 LONGEST_LINE = 240
+NOWHERE: Mapping[float, float] = {}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Lesson:
         failures: causes of candidates that got no score.
         where: by condition (a task), the differences that exceeded their interval.
         seen_in: ids of the candidates.
+        rung: the share of a training after which these gains were seen; gains of different rungs are not averaged.
     """
 
     about: tuple[str, ...]
@@ -39,6 +41,7 @@ class Lesson:
     failures: tuple[str, ...]
     where: tuple[tuple[str, tuple[float, ...]], ...]
     seen_in: tuple[str, ...]
+    rung: float = 1.0
 
     @property
     def mean(self) -> float:
@@ -51,7 +54,8 @@ class Lesson:
         parts = []
         if self.gains:
             times = "1 training" if len(self.gains) == 1 else f"{len(self.gains)} trainings"
-            parts.append(f"{self.mean:+.1f} ± {self.margin:.1f} ({times})")
+            early = "" if self.rung >= 1 else f", judged after {self.rung:.0%} of it"
+            parts.append(f"{self.mean:+.1f} ± {self.margin:.1f} ({times}{early})")
         if self.failures:
             parts.append(f"{len(self.failures)} without a score: {one_line(self.failures[-1], 80)}")
         parts += [f"{where} {', '.join(f'{d:+.1f}' for d in found)}" for where, found in self.where]
@@ -74,6 +78,8 @@ class Knowledge:
     """Everything within its interval, the best first."""
     advice: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    switched_off: tuple[str, ...] = ()
+    """What ablations have shown: the only lines here about causes."""
 
     def markdown(self) -> str:
         """The whole page."""
@@ -106,6 +112,7 @@ class Knowledge:
 
     def _sections(self) -> list[tuple[str, list[str]]]:
         return [
+            ("Shown by switching off", list(self.switched_off)),
             ("Helps", [lesson.line() for lesson in self.helps]),
             ("Hurts", [lesson.line() for lesson in self.hurts]),
             ("Never got a score", [lesson.line() for lesson in self.fails]),
@@ -115,19 +122,22 @@ class Knowledge:
         ]
 
 
-def knowledge(candidates: Sequence[Evidence], noise: float | None = None) -> Knowledge:
+def knowledge(
+    candidates: Sequence[Evidence], noise: float | None = None, at_rungs: Mapping[float, float] = NOWHERE
+) -> Knowledge:
     """Everything the search's own candidates have shown; the control arm's and pruned ones are left out.
 
     Args:
         candidates: what a decision may see, in order.
         noise: standard deviation of Overall between seeds; it widens every interval.
+        at_rungs: the same at the rungs before the end.
     """
     own = [c for c in candidates if c.arm != CONTROL and c.status != "pruned"]
     by_change: dict[tuple[str, ...], list[tuple[str, Finding]]] = {}
     for c in own:
         for finding in c.findings:
             by_change.setdefault(tuple(sorted(finding.about)), []).append((c.id, finding))
-    lessons = [_lesson(about, told, noise) for about, told in by_change.items()]
+    lessons = [_lesson(about, told, {1.0: noise, **at_rungs}) for about, told in by_change.items()]
     tried = sorted((le for le in lessons if le.gains), key=lambda le: (-le.mean, le.about))
     every = [finding for c in own for finding in c.findings]
     return Knowledge(
@@ -139,23 +149,26 @@ def knowledge(candidates: Sequence[Evidence], noise: float | None = None) -> Kno
         unclear=tuple(le for le in tried if abs(le.mean) <= le.margin),
         advice=_newest(f.next for f in every),
         warnings=_newest(f.never for f in every),
+        switched_off=tuple(f"{e.line()} [{c.id}]" for c in own for e in c.effects),
     )
 
 
-def _lesson(about: tuple[str, ...], told: Sequence[tuple[str, Finding]], noise: float | None) -> Lesson:
+def _lesson(about: tuple[str, ...], told: Sequence[tuple[str, Finding]], noise: Mapping[float, float | None]) -> Lesson:
     overall = [f for _, f in told if f.condition is None]
-    scored = [(f.gain, f.margin or 0.0) for f in overall if f.gain is not None]
+    rung = max((f.rung for f in overall if f.gain is not None), default=1.0)
+    scored = [(f.gain, f.margin or 0.0) for f in overall if f.gain is not None and f.rung == rung]
     where: dict[str, list[float]] = {}
     for _, f in told:
-        if f.condition is not None and f.gain is not None:
+        if f.condition is not None and f.gain is not None and f.rung == rung:
             where.setdefault(f.condition, []).append(f.gain)
     return Lesson(
         about=about,
         gains=tuple(gain for gain, _ in scored),
-        margin=_margin(scored, noise),
+        margin=_margin(scored, noise.get(rung)),
         failures=tuple(f.effect.removeprefix("no score: ") for f in overall if f.gain is None),
         where=tuple((name, tuple(found)) for name, found in where.items()),
         seen_in=tuple(dict.fromkeys(id for id, _ in told)),
+        rung=rung,
     )
 
 
