@@ -1,0 +1,122 @@
+"""Confirmation: what was trained again with fresh seeds on fresh problems, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.archive.store import Document
+from engine.report.blocks import Block, Cell, Heading, Table, Text, Tone
+from engine.report.story import Story
+from engine.report.words import called, interval, name_of, number, plural
+from engine.stats.ledger import FAMILY
+from engine.untrusted import one_line
+
+
+def confirmation(story: Story) -> list[Block]:
+    """The section's blocks."""
+    studies = [s for s in story.studies if s.get("kind") == "confirm"]
+    if not studies and not any(c.get("confirmed") for c in story.candidates):
+        how = f": `poise confirm {story.run['id']} NODE` does it" if story.has_rungs else ""
+        return [Text(f"Nothing was tried a second time yet, so nothing is confirmed{how}.", "muted")]
+    blocks: list[Block] = [
+        Text(
+            "A candidate and the root are trained again, with seeds that the search never used, and scored on "
+            "problems that "
+            "it never saw. The looks and the error allowed at each were fixed before the first training (alpha "
+            "spending); "
+            f"the whole run may call something confirmed by mistake with a chance of {FAMILY:g}, shared among "
+            "everything that is ever tried to be confirmed."
+        )
+    ]
+    for study in studies:
+        blocks += _study(story, study)
+    spent = sum(float(a) for s in studies for a in (s.get("alpha") or {}).values())
+    blocks.append(Text(f"Of the error allowed, {FAMILY:g}, {spent:.4g} is taken, {max(0.0, FAMILY - spent):.4g} left."))
+    not_confirmed = [
+        c for c in story.candidates if (v := (c.get("confirmed") or {}).get("verdict")) and v != "confirmed"
+    ]
+    if not_confirmed:
+        names = "; ".join(f"{called(c)}: {one_line(c['confirmed']['verdict'], 60)}" for c in not_confirmed)
+        blocks.append(Text(f"Not confirmed: {names}.", "strong"))
+    return blocks
+
+
+def looks_words(looks: Sequence[Any]) -> str:
+    """The looks of a verdict or a plan: seeds, and where it is known p of what was asked."""
+    said = []
+    for look in looks:
+        if not isinstance(look, Mapping):
+            said.append(str(look))
+            continue
+        p, nominal = look.get("p"), look.get("nominal", look.get("level"))
+        asked = f" of {nominal:.2g}" if isinstance(nominal, float) else ""
+        said.append(f"{look.get('seeds', '?')}" + (f" (p {p:.2g}{asked})" if isinstance(p, int | float) else ""))
+    return ", ".join(said) or "–"
+
+
+def power_words(confirmed: Mapping[str, Any]) -> str:
+    """What the trainings could have shown."""
+    power = confirmed.get("power") or {}
+    if power.get("value") is None:
+        return "–"
+    said = f"{power['value']:.0%} for {number(power.get('at'))}"
+    return said + (f"; 80% for {number(power['detectable'])}" if power.get("detectable") is not None else "")
+
+
+def _study(story: Story, study: Document) -> list[Block]:
+    done = [t for t in story.trials if t.get("study") == study["id"]]
+    ended = sum(t["status"] in ("scored", "failed", "stopped") for t in done)
+    said = (
+        f"By {one_line(study.get('by') or 'somebody')}, {one_line(study.get('status') or '')}: up to "
+        f"{plural(study.get('seeds') or 0, 'fresh seed')} for each of "
+        f"{plural(len(study.get('arms') or []), 'arm')}, looks "
+        f"planned at {looks_words(study.get('looks') or [])} seeds; {plural(ended, 'training')} of {len(done)} ended."
+    )
+    if study.get("cause"):
+        said += f" {one_line(study['cause'], 300)}"
+    rows: list[list[Cell | str]] = []
+    for node in study.get("nodes") or []:
+        candidate = story.by_id.get(node)
+        if candidate is None:
+            continue
+        verdict = candidate.get("confirmed") or {}
+        alpha = (study.get("alpha") or {}).get(node)
+        asked = "–" if alpha is None else f"{alpha:.3g}"
+        gain = candidate["gain"]
+        if verdict.get("study") != study["id"]:
+            rows.append(
+                [node, name_of(candidate), interval(gain), "–", "–", asked, "–", "–", Cell("no verdict", "muted")]
+            )
+            continue
+        p = verdict.get("p")
+        rows.append([
+            node, name_of(candidate), interval(gain), interval(verdict, "gain"),
+            "–" if p is None else f"{p:.2g}", asked,
+            f"{verdict.get('seeds', '–')} / {verdict.get('root_seeds', '–')}", power_words(verdict),
+            Cell(one_line(verdict.get("verdict") or "", 60), _tone(verdict)),
+        ])  # fmt: skip
+    head = ["id", "name", "gain in the search", "gain confirmed", "p", "alpha", "seeds / root", "power", "verdict"]
+    lines = [
+        Text(f"{node}: {one_line(line, 500)}", "muted")
+        for node in study.get("nodes") or []
+        if (c := (story.by_id.get(node) or {}).get("confirmed") or {}).get("study") == study["id"]
+        and (line := _line(c))
+    ]
+    return [Heading(f"Study {one_line(study['id'], 40)}"), Text(said), Table(head, "llllrrrll", rows), *lines]
+
+
+def _line(confirmed: Mapping[str, Any]) -> str:
+    said = str(confirmed.get("line") or "")
+    boot = confirmed.get("bootstrap") or {}
+    if boot.get("low") is not None:
+        said += f". Crossed bootstrap over seeds and problems (secondary): {boot['low']:+.1f} to {boot['high']:+.1f}"
+    if confirmed.get("looks"):
+        said += f". Looks at {looks_words(confirmed['looks'])} seeds"
+    return said
+
+
+def _tone(confirmed: Mapping[str, Any]) -> Tone:
+    if confirmed.get("verdict") == "confirmed":
+        return "better"
+    return "worse" if confirmed.get("verdict") == "not confirmed" else "unsure"
