@@ -24,8 +24,8 @@ def nominal_levels(looks: Sequence[int], alpha: float) -> tuple[float, ...]:
 
     Each look tests at what is newly spent there. The levels of the textbooks are higher, since they count on the
     correlation that z values of neighbouring looks have; t values of few seeds with unequal spreads have less of
-    it, and the error then was up to 13 % above alpha in simulation. The sum needs no such assumption, and costs
-    one to four hundredths of power (`benchmarks/protocol_simulation.py`).
+    it, and the error then was up to 14 % above alpha in simulation. The sum needs no such assumption, and costs
+    one to three hundredths of power (`benchmarks/protocol_simulation.py`).
 
     Raises:
         ValueError: no look, looks not ascending from at least 2 seeds, or alpha not inside 0-1.
