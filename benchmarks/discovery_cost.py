@@ -21,7 +21,6 @@ from engine.archive.folder import RunFolder
 from engine.archive.store import read_archive
 from engine.loop.book import root_id
 
-
 PARTS = ("root", "search: training", "search: scoring", "finalists", "control", "confirm", "ablate")
 
 
