@@ -59,9 +59,7 @@ def measure(folder: RunFolder) -> dict[str, Any]:
         "candidates": len(wanted),
         "trained": len(trained),
         "root_cached": sum(bool(t.get("cached")) for t in trials),
-        "at_rungs": {
-            str(r): sum(c["fidelity"] == r for c in trained) for r in sorted({c["fidelity"] for c in trained})
-        },
+        "at_rungs": dict(sorted(Counter(c["fidelity"] for c in trained).items())),
         "seconds": {k: round(v, 1) for k, v in spent.items()},
         "verification_seconds": round(verified, 1),
         "one_whole_training": None if whole is None else round(whole, 2),
