@@ -77,7 +77,7 @@ class Decider:
         self.config = config
         self.book = book
         self.executor = executor
-        self.view = View(folder, book, config.lag, config.profile["train"]["updates"])
+        self.view = View(folder, book, config.lag, ladder(config.profile))
         self.models, recording = opened(parse_models(config.llm))
         self._dead: set[str] = set()
         """Models that no later call will get an answer from."""

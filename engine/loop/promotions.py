@@ -144,6 +144,7 @@ def _decide(engine: Engine, candidate: str) -> None:
     rung, table = rungs[aim], engine.config.profile["search"]["rungs"]
     own = scores_at(book.own_trials(candidate), rung.fraction)
     root = scores_at(book.root_trials(), rung.fraction)
+    same_seeds = scores_at(book.root_trials()[: rung.seeds], rung.fraction)
     place = _place(engine, candidate)
     before = [n for k in range(1, len(book.candidates)) if (n := candidate_id(k)) in book.candidates and n != candidate]
     at_rung = {
@@ -153,7 +154,7 @@ def _decide(engine: Engine, candidate: str) -> None:
         and book.candidates[n]["status"] != "pruned"
         and (scores := scores_at(book.own_trials(n)[: rung.seeds], rung.fraction))
     }
-    earlier = [fmean(root)] * bool(root) + [fmean(scores) for scores in at_rung.values()]
+    earlier = [fmean(same_seeds)] * bool(same_seeds) + [fmean(scores) for scores in at_rung.values()]
     settled = visible(round_of(max(place, 1), engine.decider.parents)[1], engine.config.lag)
     finals = {n: book.candidates[n]["result"] for n in at_rung if slot_of(n) in settled}
     pairs = [(fmean(at_rung[n]), r["rungs"][-1]["overall"]) for n, r in finals.items() if r and r["rung"] == 1.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from engine.archive.folder import RunFolder
 from engine.archive.store import Document
 from engine.loop.book import SETTLED, Book, candidate_id, decided, is_control, is_injected, root_id, slot_of
 from engine.loop.figures import means, noise_known
+from engine.loop.rungs import Rung
 from engine.loop.settled import visible
 from engine.search.curves import Curves, read_points, summarize
 from engine.search.evidence import Evidence, Reader, fingerprint_of, from_document, hidden
@@ -27,14 +28,15 @@ class View:
         folder: the run's folder.
         book: what is known.
         lag: see `engine.loop.settled`.
-        updates: of a whole training.
+        rungs: of the run.
     """
 
-    def __init__(self, folder: RunFolder, book: Book, lag: int, updates: int) -> None:
+    def __init__(self, folder: RunFolder, book: Book, lag: int, rungs: Sequence[Rung]) -> None:
         self._folder = folder
         self._book = book
         self._lag = lag
-        self._updates = updates
+        self._rungs = rungs
+        self._updates = rungs[-1].updates
         self._verified: dict[str, dict[str, Any]] = {}
         """Of earlier candidates, whose verification does not change any more: read once."""
         self._reader = Reader()
@@ -53,7 +55,14 @@ class View:
     def scale(self, seeds: int, results: Iterable[Document]) -> Scale:
         """How scores at the rungs are read, by the root's first so many whole trainings and these results."""
         trials = self._book.root_trials()
-        early = [r for r in means(trials) if r["rung"] < WHOLE and noise_known(self._book, r["rung"])]
+        # By the seeds that candidates have there: early on a seed makes more of a difference than many a change.
+        early = [
+            r
+            for rung in self._rungs[:-1]
+            if noise_known(self._book, rung.fraction)
+            for r in means(trials[: rung.seeds])
+            if r["rung"] == rung.fraction
+        ]
         whole = [r for r in means(t for t in trials[:seeds] if t["status"] == "scored") if r["rung"] == WHOLE]
         return scale({r["rung"]: r for r in (*early, *whole)}, [result["rungs"] for result in results])
 
