@@ -64,8 +64,8 @@ def what(story: Story) -> list[Block]:
             "one stage of the "
             "algorithm (rewards, advantages, ratio, surrogate loss, regularization, the optimizer's step …). Each is "
             "verified, trained from the same base model in the same settings, and scored on problems that are "
-            "not trained on; what came out decides what is tried next. Overall is the mean score over the "
-            "tasks, in points of 100."
+            "not trained on; what came out decides what is tried next. Overall is the weighted mean of "
+            "the tasks' scores, in points of 100."
         )
     ]
     llm = one_line(story.run.get("llm") or "", 60)
@@ -126,7 +126,8 @@ def _confirmed(candidate: Document) -> str:
 
 def _unconfirmed(story: Story, best: Document) -> str:
     level = story.level(WHOLE)
-    said = f"The best search score is that of {called(best)}: {number(best['overall'])}"
+    arm = ", which was composed at random" if best["arm"] == "control" else ""
+    said = f"The best search score is that of {called(best)}{arm}: {number(best['overall'])}"
     if level:
         noise = f" ± {number(level.std)}" if level.std is not None else ""
         said += f", where the root has {number(level.mean)}{noise} over {plural(level.seeds, 'training')}"

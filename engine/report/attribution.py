@@ -77,16 +77,16 @@ def _along(story: Story, node: Document) -> list[Block]:
         rows.append([
             candidate["id"], name_of(candidate), changes(before, candidate),
             interval(candidate["gain"]), mark_cell(candidate["gain"]),
-            "–" if last is None else story.at_words(last), _paid(before, candidate, measured),
+            "–" if last is None else story.short(last), _paid(before, candidate, measured),
         ])  # fmt: skip
     said = (
-        f"The way from the root to {called(node)}. Gains are over the root at the rung that is named, so that "
-        "steps of "
-        "different rungs are not compared; what a mechanism paid is known only where it was switched off and on "
+        f"The way from the root to {called(node)}. Gains are over the root at the rung named "
+        "(`@12`: after 12 updates), so that steps of different rungs are not compared; what a mechanism paid is "
+        "known only where it was switched off and on "
         "again."
     )
     head = ["id", "name", "what entered or left", "gain over the root", "mark", "at", "what it paid (ablation)"]
-    return [Heading("Along the winning lineage"), Text(said), Table(head, "lllllll", rows)]
+    return [Heading("Along the winning lineage"), Text(said), Table(head, "llwlllw", rows)]
 
 
 def changes(before: Document, after: Document) -> str:

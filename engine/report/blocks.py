@@ -43,7 +43,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head; `align` has one of l, r, c a column. A shorter row is a remark between the others."""
+    """Rows under a head. `align`: l, r or w (left, may wrap) a column. A shorter row is a remark between the others."""
 
     head: Sequence[str]
     align: str

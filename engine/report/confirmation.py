@@ -80,13 +80,23 @@ def _study(story: Story, study: Document) -> list[Block]:
         candidate = story.by_id.get(node)
         if candidate is None:
             continue
-        verdict = candidate.get("confirmed") or {}
+        verdict = _verdict(study, candidate)
         alpha = (study.get("alpha") or {}).get(node)
         asked = "–" if alpha is None else f"{alpha:.3g}"
-        gain = candidate["gain"]
-        if verdict.get("study") != study["id"]:
+        gain, why = candidate["gain"], one_line((study.get("dropped") or {}).get(node) or "", 60)
+        if not verdict:
             rows.append(
-                [node, name_of(candidate), interval(gain), "–", "–", asked, "–", "–", Cell("no verdict", "muted")]
+                [
+                    node,
+                    name_of(candidate),
+                    interval(gain),
+                    "–",
+                    "–",
+                    asked,
+                    "–",
+                    "–",
+                    Cell(f"none: {why}" if why else "none yet", "muted"),
+                ]
             )
             continue
         p = verdict.get("p")
@@ -100,10 +110,18 @@ def _study(story: Story, study: Document) -> list[Block]:
     lines = [
         Text(f"{node}: {one_line(line, 500)}", "muted")
         for node in study.get("nodes") or []
-        if (c := (story.by_id.get(node) or {}).get("confirmed") or {}).get("study") == study["id"]
-        and (line := _line(c))
+        if node in story.by_id and (line := _line(_verdict(study, story.by_id[node])))
     ]
-    return [Heading(f"Study {one_line(study['id'], 40)}"), Text(said), Table(head, "llllrrrll", rows), *lines]
+    return [Heading(f"Study {one_line(study['id'], 40)}"), Text(said), Table(head, "llllrrlwl", rows), *lines]
+
+
+def _verdict(study: Mapping[str, Any], candidate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a study says of a candidate: its verdict, else the last of its looks so far; empty before the first."""
+    found: Mapping[str, Any] = candidate.get("confirmed") or {}
+    looks = (study.get("judged") or {}).get(candidate["id"]) or []
+    if found.get("study") == study["id"]:
+        return found
+    return {**looks[-1], "root_seeds": looks[-1].get("seeds"), "looks": looks} if looks else {}
 
 
 def _line(confirmed: Mapping[str, Any]) -> str:
@@ -111,7 +129,7 @@ def _line(confirmed: Mapping[str, Any]) -> str:
     boot = confirmed.get("bootstrap") or {}
     if boot.get("low") is not None:
         said += f". Crossed bootstrap over seeds and problems (secondary): {boot['low']:+.1f} to {boot['high']:+.1f}"
-    if confirmed.get("looks"):
+    if len(confirmed.get("looks") or []) > 1:
         said += f". Looks at {looks_words(confirmed['looks'])} seeds"
     return said
 

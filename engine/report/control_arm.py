@@ -43,13 +43,13 @@ def control_arm(story: Story) -> list[Block]:
     ):
         last = candidate["rungs"][-1]["rung"] if candidate["rungs"] else None
         rows.append([
-            candidate["id"], name_of(candidate), "–" if last is None else story.at_words(last),
+            candidate["id"], name_of(candidate), "–" if last is None else story.short(last),
             number(candidate["overall"]),
             interval(candidate["gain"]), mark_cell(candidate["gain"]), candidate["status"],
             " + ".join(mechanism(m, params=False) for m in mechanisms_of(candidate)),
         ])  # fmt: skip
-    head = ["id", "name", "furthest rung", "Overall", "gain over the root", "mark", "status", "mechanisms"]
-    return [*blocks, Table(head, "lllrllll", rows)]
+    head = ["id", "name", "rung", "Overall", "gain over the root", "mark", "status", "mechanisms"]
+    return [*blocks, Table(head, "lllrlllw", rows)]
 
 
 def _better(story: Story, rung: float, arm: str) -> str:

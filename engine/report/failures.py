@@ -36,7 +36,7 @@ def failures(story: Story) -> list[Block]:
         for (status, cause), ids in sorted(by.items(), key=lambda item: (order.index(item[0][0]), -len(item[1]))):
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             rows.append([KINDS[status], cause, str(len(ids)), ", ".join(ids[:SHOWN]) + more])
-        blocks.append(Table(["what happened", "why", "n", "candidates"], "llrl", rows))
+        blocks.append(Table(["what happened", "why", "n", "candidates"], "lwrw", rows))
     else:
         blocks.append(Text("Every candidate was trained and scored."))
     if flagged:

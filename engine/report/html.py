@@ -109,7 +109,7 @@ def _row(row: Sequence[Cell | str], table: Table) -> str:
 
 
 def _cell(cell: Cell, align: str) -> str:
-    short = " n" if len(cell.text) <= 30 else ""
+    short = " n" if align != "w" and len(cell.text) <= 30 else ""
     title = f' title="{escape(many_lines(cell.title))}"' if cell.title else ""
     return (
         f'<td class="{align}{short}{" " + cell.tone if cell.tone else ""}"{title}>{cell.svg or _text(cell.text)}</td>'

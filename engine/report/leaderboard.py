@@ -8,7 +8,7 @@ from engine.report.story import WHOLE, Story, mean_at, scores_at
 from engine.report.words import interval, mark_cell, mechanism, mechanisms_of, name_of, number, plural
 from engine.stats.noise import expected_best
 
-BAR = (120, 14)
+BAR = (90, 14)
 """Pixels of an interval's picture."""
 
 
@@ -28,13 +28,13 @@ def leaderboard(story: Story) -> list[Block]:
 
 
 def _at(story: Story, rung: float) -> list[Block]:
-    found = story.at(rung)
+    found = story.at(rung, arm=None)
     if not found:
         return []
     level = story.level(rung)
-    what = "Trained wholly" if rung == WHOLE else f"Stopped at, or not beyond, {story.at_words(rung)}"
+    what = "Trained wholly" if rung == WHOLE else f"As far as {story.at_words(rung)}"
     blocks: list[Block] = [Heading(f"{what}: {plural(len(found), 'candidate')}")]
-    chance = expected_best(len(found), level.std) if level and level.std else None
+    chance = expected_best(len(found), level.std) if level and level.std and len(found) > 1 else None
     if level:
         said = f"The root here: {number(level.mean)}"
         said += f" ± {number(level.std)} over {plural(level.seeds, 'training')}." if level.std is not None else "."
@@ -53,30 +53,28 @@ def _at(story: Story, rung: float) -> list[Block]:
         if chance is not None and over is not None and over < chance:
             rows.append(["", f"expected best of {len(found)} by chance alone: {chance:+.1f}"])
             chance = None
-        rows.append(_row(place, candidate, rung, min(span, 40.0)))
+        rows.append(_row(place, candidate, rung, min(span, 40.0), bool(gains)))
     if chance is not None:
         rows.append(["", f"expected best of {len(found)} by chance alone: {chance:+.1f}"])
-    head = ["#", "id", "name", "gain over the root", "", "mark", "Overall", "seeds", "mechanisms"]
-    return [*blocks, Table(head, "rllrclrrl", rows)]
+    compared = ["gain over the root", "", "mark"] if gains else []
+    head = ["#", "id", "name", *compared, "Overall", "seeds", "mechanisms"]
+    return [*blocks, Table(head, f"rlw{'lll' if gains else ''}rrw", rows)]
 
 
-def _row(place: int, candidate: Document, rung: float, span: float) -> list[Cell | str]:
-    gain, scores = candidate["gain"], scores_at(candidate, rung)
-    gain = gain if gain and gain["rung"] == rung else None
+def _row(place: int, candidate: Document, rung: float, span: float, compared: bool) -> list[Cell | str]:
+    gain = candidate["gain"] if (candidate["gain"] or {}).get("rung") == rung else None
     mechanisms = mechanisms_of(candidate)
-    names = Cell(
-        " + ".join(mechanism(m, params=False) for m in mechanisms), title="\n".join(mechanism(m) for m in mechanisms)
-    )
+    confirmed = (candidate.get("confirmed") or {}).get("verdict") == "confirmed"
+    name = name_of(candidate) + " ★" * confirmed + " (at random)" * (candidate["arm"] == "control")
+    bar = Cell("", svg=_bar(gain, span)) if gain and span else ""
     return [
         str(place),
         candidate["id"],
-        name_of(candidate) + (" ★" if (candidate.get("confirmed") or {}).get("verdict") == "confirmed" else ""),
-        Cell(interval(gain)),
-        Cell("", svg=_bar(gain, span)) if gain and span else "",
-        mark_cell(gain),
+        name,
+        *([interval(gain), bar, mark_cell(gain)] if compared else []),
         number(mean_at(candidate, rung)),
-        str(len(scores)),
-        names,
+        str(len(scores_at(candidate, rung))),
+        Cell(" + ".join(mechanism(m, params=False) for m in mechanisms), title="\n".join(map(mechanism, mechanisms))),
     ]
 
 

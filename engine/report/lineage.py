@@ -9,7 +9,7 @@ from html import escape
 from engine.archive.store import Document
 from engine.report.blocks import Block, Figure, Text
 from engine.report.plots import legend
-from engine.report.story import Story
+from engine.report.story import WHOLE, Story
 from engine.report.words import GLYPH, called, interval, mark_of, mechanism, mechanisms_of, name_of, number
 from engine.untrusted import one_line
 
@@ -47,7 +47,9 @@ def lineage(story: Story) -> list[Block]:
     entries = [(COLOURS[mark], words) for mark, words in WORDS.items() if mark in used]
     caption = (
         "From left to right: GRPO, its children, their children. A label is the gain over the root in points of "
-        "Overall, at the rung after the @ (in updates) where the training was not whole; hover for the rest. "
+        "Overall (the score itself where no gain is known), at the rung after the @, in updates, where the "
+        "training was "
+        "not whole; hover for the rest. "
         "A ring marks what was confirmed, a square the control arm."
     )
     svg = legend(entries) + _svg(story, children)
@@ -122,7 +124,7 @@ def short_gain(story: Story, candidate: Document) -> str:
     if not candidate["rungs"]:
         return ""
     last, gain = candidate["rungs"][-1], candidate["gain"]
-    at = "" if last["rung"] == 1.0 else f" @{last.get('updates') or format(last['rung'], '.0%')}"
+    at = "" if last["rung"] == WHOLE else f" {story.short(last['rung'])}"
     if gain:
         return f"{gain['value']:+.1f}{at}"
     return f"{number(candidate.get('overall'))}{at}"

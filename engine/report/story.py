@@ -128,6 +128,11 @@ class Story:
         wanted = set(purposes)
         return [t for t in self.trials if t["candidate"] == candidate and t["purpose"] in wanted]
 
+    def short(self, rung: float) -> str:
+        """A rung in a table: `whole`, `@12`."""
+        updates = dict(self.rungs).get(rung)
+        return "whole" if rung == WHOLE else f"@{updates}" if updates else f"@{rung:.0%}"
+
     def at_words(self, rung: float) -> str:
         """A rung in words: `12 of 48 updates`, `the whole training`."""
         updates = dict(self.rungs).get(rung)
