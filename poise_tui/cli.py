@@ -24,7 +24,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "inject": "suggest",
     },
     "Prove": {"confirm": "study", "ablate": "study"},
-    "Take away": {"export": "export", "report": "report"},
+    "Take away": {"export": "export", "report": "report", "compare": "compare"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
     "When in doubt": {"doctor": "doctor"},
 }
