@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special, stats
 
+from engine.loop.finalists import unclear
 from engine.stats.bootstrap import crossed
 from engine.stats.ledger import allot
 from engine.stats.looks import nominal_levels, spent
@@ -26,12 +27,13 @@ from engine.stats.noise import OWN_SPREAD_FROM
 from engine.stats.promotion import STRICTNESS, chance_among, chance_asked, trust_in
 
 N, ETA = 64, 4
-RUNGS = (1 / 16, 1 / 4, 1.0)
+RUNGS = (1 / 12, 1 / 4, 1.0)
+"""As in the tiny profile: 4, 12 and 48 updates."""
 ROOT_SEEDS = 8
 RUNG_NOISE = 0.3
 """Of a score at an early rung, in stds of the candidates' true standing there."""
 CORRELATIONS = ((0.4, 0.6), (0.6, 0.8), (0.75, 0.85), (0.9, 0.9), (0.0, 0.0))
-"""Rank correlation of the true standing at 1/16 and at 1/4 with the true final gain."""
+"""Rank correlation of the true standing at the first and at the second rung with the true final gain."""
 ALPHA = allot([], 3, automatic=True)
 PLANS = ((4, 7, 10), (5, 7, 10), (5, 10), (10,))
 Array = np.ndarray[Any, Any]
@@ -143,6 +145,26 @@ def replicated(rng: Any, gains: Array, once: Array, ended: Array, seeds: dict[in
     return score, count.sum(1) - ended.sum(1)
 
 
+def told_apart(
+    rng: Any, gains: Array, once: Array, ended: Array, finalists: int, most: int, begun: float
+) -> tuple[Array, Array]:
+    """The same by `engine.loop.finalists`: seeds for the finalists while it is not clear who the best three are.
+
+    `begun` of each one's second training is already there, from its second seed at a rung.
+    """
+    score, trained = np.where(ended, once, -1e6), np.zeros(len(gains))
+    for row, order in enumerate(np.argsort(-score, axis=1)):
+        own = {str(i): [once[row, i]] for i in order[: min(finalists, ended[row].sum())]}
+        while chosen := unclear(own, 3, most):
+            for i in chosen:
+                trained[row] += 1 - begun * (len(own[i]) == 1)
+                own[i].append(gains[row, int(i)] + rng.normal())
+            own = dict(sorted(own.items(), key=lambda item: -float(np.mean(item[1]))))
+        for i, values in own.items():
+            score[row, int(i)] = np.mean(values)
+    return score, trained
+
+
 def outcome(gains: Array, score: Array, ended: Array, trained: Any) -> dict[str, Figure]:
     """What the three that go to confirmation are worth."""
     three = best(score, 3) & ended
@@ -169,32 +191,36 @@ def searches(rng: Any, population: Callable[[Any, int], Array], draws: int) -> R
         x, y, y2 = (standing + noise * rng.normal(size=standing.shape) for standing in (early, late, late))
         seen = (rhos[0] / np.sqrt(1 + RUNG_NOISE**2), rhos[1] / np.sqrt(1 + RUNG_NOISE**2))
 
-        def row(
-            name: str, second: Array, third: Array, seeds: dict[int, int] | None = None, extra: float = 0.0
-        ) -> tuple[str, dict[str, Figure]]:
-            """Of who went on from each rung; `extra`: training spent on each one at the second rung."""
-            trained = N * RUNGS[0] + second.sum(1) * (RUNGS[1] - RUNGS[0] + extra) + third.sum(1) * (1 - RUNGS[1])
-            score, more = replicated(rng, gains, once, third, seeds or {})  # noqa: B023
-            return f"{rhos[0]} / {rhos[1]}: {name}", outcome(gains, score, third, trained + more)  # noqa: B023
+        def row(name: str, went: tuple[Array, Array], more: Any = None, twice: bool = False) -> Any:
+            """Who went on from each rung; what finalists got besides; whether the second rung has two seeds."""
+            (second, third), begun = went, RUNGS[1] * twice
+            trained = N * RUNGS[0] + second.sum(1) * (RUNGS[1] - RUNGS[0] + begun) + third.sum(1) * (1 - RUNGS[1])
+            if isinstance(more, tuple):
+                score, extra = told_apart(rng, gains, once, third, *more, begun)  # noqa: B023
+            else:
+                score, extra = replicated(rng, gains, once, third, more or {})  # noqa: B023
+            return f"{rhos[0]} / {rhos[1]}: {name}", outcome(gains, score, third, trained + extra)  # noqa: B023
 
         def ours(told: tuple[float, float], strictness: float = STRICTNESS, late: Array = y) -> tuple[Array, Array]:
             second = stream(x, np.ones_like(x, bool), told[0], strictness)  # noqa: B023
             return second[:, 1:], stream(late, second, told[1], strictness)[:, 1:]
 
-        yield row("everybody once to the end", everybody, everybody)
+        yield row("everybody once to the end", (everybody, everybody))
         for eta in (4, 3):
             second = best(x[:, 1:], N // eta)
             third = best(np.where(second, y[:, 1:], -1e6), N // eta**2)
-            yield row(f"halving in batches, eta {eta}", second, third)
-        as_set = ours(seen)
-        yield row("ours", *as_set)
+            yield row(f"halving in batches, eta {eta}", (second, third))
+        once_each, late_twice = ours(seen), ours(seen, late=(y + y2) / 2)
+        yield row("ours, one seed each", once_each)
         for strictness in (0.0, 0.8, 1.2) if rhos == CORRELATIONS[2] else ():
-            yield row(f"ours, strictness {strictness:g} for {STRICTNESS:g}", *ours(seen, strictness))
-        for seeds in ({4: 2}, {6: 2, 3: 4}, {16: 2, 6: 4}):
-            told = " and ".join(f"top {m} {n} seeds" for m, n in seeds.items())
-            yield row(f"ours, {told}", *as_set, seeds)
-        yield row("ours, 2 seeds at 1/4", *ours(seen, late=(y + y2) / 2), extra=RUNGS[1])
-        yield row("ours, told 0.7 at both rungs", *ours((0.7, 0.7)))
+            yield row(f"the same, strictness {strictness:g} for {STRICTNESS:g}", ours(seen, strictness))
+        yield row("the same, told 0.7 at both rungs", ours((0.7, 0.7)))
+        yield row("ours, 4 finalists with 2 seeds", once_each, (4, 2))
+        yield row("ours, 4 finalists with up to 4", once_each, (4, 4))
+        yield row("ours, 6 finalists with up to 4", once_each, (6, 4))
+        yield row("ours, top 16 with 2 and top 6 with 4", once_each, {16: 2, 6: 4})
+        yield row("ours, 2 seeds at 1/4", late_twice, twice=True)
+        yield row("ours, 2 seeds at 1/4, 6 finalists with up to 4", late_twice, (6, 4), twice=True)
 
 
 # --- Confirmation ---
