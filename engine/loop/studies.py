@@ -69,6 +69,7 @@ def begin_study(engine: Engine, kind: str, node: str, seeds: int | None) -> Docu
 def restore_studies(engine: Engine) -> None:
     """Take up the trainings of studies alone: an engine that was started for one goes on with no search."""
     engine.book.set_run_status("running", "engine started for a study")
+    engine.held.clear()  # who is paused in the search may be studied
     for trial in list(engine.book.trials.values()):
         pruned = engine.book.candidates[trial["candidate"]]["status"] == "pruned"
         if trial.get("study") and trial["status"] in UNFINISHED and not pruned:
