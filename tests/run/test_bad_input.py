@@ -103,8 +103,7 @@ def test_train_and_score_work_on_a_file_alone(world: World) -> None:
 
 
 def test_a_model_that_is_not_there_is_said_before_a_folder_is_made(world: World) -> None:
-    bad = profile(world.path)
-    bad.write_text(bad.read_text().replace('name = "tiny"              #', 'name = "./nowhere"  #'))
+    bad = profile(world.path, **{"model.name": '"./nowhere"'})
     done = world.poise("run", "--headless", "--profile", str(bad), "--name", "r")
     assert done.returncode == 3 and "no model" in done.stderr
     assert not (world.path / "runs" / "r").exists()
