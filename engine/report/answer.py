@@ -24,7 +24,7 @@ def answer(story: Story) -> list[Block]:
         said = f"Confirmed{still}: {name} beats plain GRPO by {gain} points of Overall.{more}"
         blocks.append(Text(said, "strong"))
         blocks.append(Bullets([_confirmed(c) for c in story.confirmed]))
-        blocks.append(Text("The interval is of trainings that the search has never seen: fresh seeds, fresh problems."))
+        blocks.append(Text("These are fresh trainings, with seeds and problems that the search never used."))
         return blocks
     tried = [c for c in story.candidates if c.get("confirmed")]
     if tried:
@@ -58,14 +58,12 @@ def what(story: Story) -> list[Block]:
     root = called(story.root) if story.root else "GRPO"
     blocks: list[Block] = [
         Text(
-            f"POISE looks for better variants of GRPO. It begins with the root, {root}, and proposes "
-            "candidates: an existing "
-            "candidate plus, minus or with other constants of a mechanism, a small piece of code that changes "
-            "one stage of the "
-            "algorithm (rewards, advantages, ratio, surrogate loss, regularization, the optimizer's step …). Each is "
-            "verified, trained from the same base model in the same settings, and scored on problems that are "
-            "not trained on; what came out decides what is tried next. Overall is the weighted mean of "
-            "the tasks' scores, in points of 100."
+            f"POISE looks for better variants of GRPO. It begins with the root, {root}, and proposes candidates: an "
+            "existing candidate plus, minus or with other constants of a mechanism, a small piece of code that "
+            "changes one stage of the algorithm (rewards, advantages, ratio, surrogate loss, regularization, the "
+            "optimizer's step …). Each is verified, trained from the same base model in the same settings, and "
+            "scored on problems that are not trained on; what came out decides what is tried next. Overall is the "
+            "weighted mean of the tasks' scores, in points of 100."
         )
     ]
     llm = one_line(story.run.get("llm") or "", 60)
@@ -77,9 +75,8 @@ def what(story: Story) -> list[Block]:
     controls = sum(c["arm"] == "control" for c in story.tried)
     trained = cost_of(story).candidates
     said = (
-        f"This run, {one_line(story.run['id'])}, on the profile {one_line(story.run.get('profile'))}{size}, "
-        f"seed {story.run.get('seed')}: "
-        f"{plural(len(story.tried), 'candidate')} {proposer}"
+        f"This run, {one_line(story.run['id'])}, on the profile {one_line(story.run.get('profile'))}{size}, seed "
+        f"{story.run.get('seed')}: {plural(len(story.tried), 'candidate')} {proposer}"
         + (f", {controls} of them at random, as a control" if controls else "")
         + f"; {trained} were trained, {len(story.at(WHOLE, arm=None))} of them wholly. "
         f"It is {one_line(story.run['status'])} after "
@@ -96,17 +93,16 @@ def what(story: Story) -> list[Block]:
         blocks.append(
             Text(
                 f"A training is scored on its way, at rungs: {'; '.join(rungs)}. Who promises little there is "
-                "stopped, so that "
-                "compute goes to the others. A candidate is compared with the root at the same rung alone; a gain "
-                "comes with a 95 % interval, and is marked better, worse or can't tell."
+                "stopped, so that compute goes to the others. A candidate is compared with the root at the same rung "
+                "alone; a gain comes with a 95 % interval, and is marked better, worse or can't tell."
             )
         )
     cost = cost_of(story)
     if cost.full and story.has_rungs:
         blocks.append(
             Text(
-                f"The search took {percent(cost.discovery, cost.full)} of the compute of training every "
-                "candidate wholly once."
+                f"The search took {percent(cost.discovery, cost.full)} of the compute of training every candidate "
+                "wholly once."
             )
         )
     return blocks + [Text(note, "muted") for note in story.notes]
@@ -119,8 +115,8 @@ def _confirmed(candidate: Document) -> str:
     return (
         f"{called(candidate)}: {interval(found, 'gain')}"
         + (f", p {p:.2g}" if p is not None else "")
-        + f", {plural(found.get('seeds') or 0, 'fresh seed')} against {found.get('root_seeds')} of the root; power "
-        f"{power_words(found)} points. GRPO plus {names or 'nothing'}."
+        + f", {plural(found.get('seeds') or 0, 'fresh seed')} against {found.get('root_seeds')} of the root; power for "
+        f"a true gain: {power_words(found)} points. GRPO plus {names or 'nothing'}."
     )
 
 

@@ -38,11 +38,9 @@ def _table(candidate: Document) -> list[Block]:
     blocks: list[Block] = [
         Heading(called(candidate)),
         Text(
-            "Points of Overall with 95 % intervals over seeds, each on its own. “Without it” is what the "
-            "algorithm loses "
-            "when this mechanism alone is switched off; “alone” is what it adds to plain GRPO; the Shapley "
-            "value is its mean "
-            "over all orders of adding. The verdict is about “without it”."
+            "Points of Overall with 95 % intervals over seeds, each on its own. “Without it” is what the algorithm "
+            "loses when this mechanism alone is switched off; “alone” is what it adds to plain GRPO; the Shapley "
+            "value is its mean over all orders of adding. The verdict is about “without it”."
         ),
         Table(["mechanism", "without it it loses", "alone on GRPO", "Shapley value", "verdict"], "lllll", rows),
     ]
@@ -80,10 +78,9 @@ def _along(story: Story, node: Document) -> list[Block]:
             "–" if last is None else story.short(last), _paid(before, candidate, measured),
         ])  # fmt: skip
     said = (
-        f"The way from the root to {called(node)}. Gains are over the root at the rung named "
-        "(`@12`: after 12 updates), so that steps of different rungs are not compared; what a mechanism paid is "
-        "known only where it was switched off and on "
-        "again."
+        f"The way from the root to {called(node)}. Gains are over the root at the rung named (`@12`: after 12 "
+        "updates), so that steps of different rungs are not compared; what a mechanism paid is known only where it "
+        "was switched off and on again."
     )
     head = ["id", "name", "what entered or left", "gain over the root", "mark", "at", "what it paid (ablation)"]
     return [Heading("Along the winning lineage"), Text(said), Table(head, "llwlllw", rows)]

@@ -8,7 +8,7 @@ from typing import Any
 from engine.archive.store import Document
 from engine.report.blocks import Block, Cell, Heading, Table, Text, Tone
 from engine.report.story import Story
-from engine.report.words import called, interval, name_of, number, plural
+from engine.report.words import called, interval, name_of, plural
 from engine.stats.ledger import FAMILY
 from engine.untrusted import one_line
 
@@ -22,11 +22,10 @@ def confirmation(story: Story) -> list[Block]:
     blocks: list[Block] = [
         Text(
             "A candidate and the root are trained again, with seeds that the search never used, and scored on "
-            "problems that "
-            "it never saw. The looks and the error allowed at each were fixed before the first training (alpha "
-            "spending); "
-            f"the whole run may call something confirmed by mistake with a chance of {FAMILY:g}, shared among "
-            "everything that is ever tried to be confirmed."
+            "problems of a split that it never touched. The looks and the error allowed at each were fixed before "
+            "the first training (alpha spending); an interval has the level of its look, so that it leaves out 0 "
+            "exactly where the look decides. The whole run may call something confirmed by mistake with a chance of "
+            f"{FAMILY:g}, shared among everything that is ever tried to be confirmed."
         )
     ]
     for study in studies:
@@ -50,18 +49,17 @@ def looks_words(looks: Sequence[Any]) -> str:
             said.append(str(look))
             continue
         p, nominal = look.get("p"), look.get("nominal", look.get("level"))
-        asked = f" of {nominal:.2g}" if isinstance(nominal, float) else ""
+        asked = f", asked {nominal:.2g}" if isinstance(nominal, float) else ""
         said.append(f"{look.get('seeds', '?')}" + (f" (p {p:.2g}{asked})" if isinstance(p, int | float) else ""))
     return ", ".join(said) or "–"
 
 
 def power_words(confirmed: Mapping[str, Any]) -> str:
-    """What the trainings could have shown."""
+    """The chance that these trainings would have shown a true gain: of the size seen, and the size shown in 80 %."""
     power = confirmed.get("power") or {}
-    if power.get("value") is None:
-        return "–"
-    said = f"{power['value']:.0%} for {number(power.get('at'))}"
-    return said + (f"; 80% for {number(power['detectable'])}" if power.get("detectable") is not None else "")
+    said = [f"{power['value']:.0%} at {power['at']:+.1f}"] if power.get("value") is not None else []
+    said += [f"80% at {power['detectable']:+.1f}"] if power.get("detectable") is not None else []
+    return ", ".join(said) or "–"
 
 
 def _study(story: Story, study: Document) -> list[Block]:
@@ -69,9 +67,9 @@ def _study(story: Story, study: Document) -> list[Block]:
     ended = sum(t["status"] in ("scored", "failed", "stopped") for t in done)
     said = (
         f"By {one_line(study.get('by') or 'somebody')}, {one_line(study.get('status') or '')}: up to "
-        f"{plural(study.get('seeds') or 0, 'fresh seed')} for each of "
-        f"{plural(len(study.get('arms') or []), 'arm')}, looks "
-        f"planned at {looks_words(study.get('looks') or [])} seeds; {plural(ended, 'training')} of {len(done)} ended."
+        f"{plural(study.get('seeds') or 0, 'fresh seed')} for each of {plural(len(study.get('arms') or []), 'arm')}, "
+        f"looks planned at {looks_words(study.get('looks') or [])} seeds; {plural(ended, 'training')} of {len(done)} "
+        "ended."
     )
     if study.get("cause"):
         said += f" {one_line(study['cause'], 300)}"
@@ -106,7 +104,17 @@ def _study(story: Story, study: Document) -> list[Block]:
             f"{verdict.get('seeds', '–')} / {verdict.get('root_seeds', '–')}", power_words(verdict),
             Cell(one_line(verdict.get("verdict") or "", 60), _tone(verdict)),
         ])  # fmt: skip
-    head = ["id", "name", "gain in the search", "gain confirmed", "p", "alpha", "seeds / root", "power", "verdict"]
+    head = [
+        "id",
+        "name",
+        "gain in the search",
+        "gain confirmed",
+        "p",
+        "alpha",
+        "seeds / root",
+        "power for a true gain",
+        "verdict",
+    ]
     lines = [
         Text(f"{node}: {one_line(line, 500)}", "muted")
         for node in study.get("nodes") or []

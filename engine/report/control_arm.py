@@ -15,16 +15,16 @@ def control_arm(story: Story) -> list[Block]:
     if not control:
         return [
             Text(
-                "This run had none: what its search is worth over random composition is not known from it. "
-                "`poise run --control random=6` adds one.",
+                "This run had none: what its search is worth over random composition is not known from it. `poise "
+                "run --control random=6` adds one.",
                 "muted",
             )
         ]
     blocks: list[Block] = [
         Text(
             f"{plural(len(control), 'candidate')} (r001 …) composed at random from the same mechanisms, without "
-            "looking at any "
-            "result, trained and judged like the others. The search has earned something only where it beats them."
+            "looking at any result, trained and judged like the others. The search has earned something only where "
+            "it beats them."
         )
     ]
     arms: list[list[Cell | str]] = []

@@ -21,7 +21,7 @@ class Cost:
     Attributes:
         search, root, control: of their trainings with scoring, start-up and all.
         confirm, ablate: of the studies, counted apart.
-        full: what as many candidates, each trained wholly once, and the root's trainings would take; None while
+        full: what as many candidates would take, each trained wholly once and no root; None while
             no whole training has ended.
         candidates: that were trained at all.
     """
@@ -51,7 +51,7 @@ def cost_of(story: Story) -> Cost:
         busy(t) for t in story.trials if t["purpose"] in DISCOVERY and is_whole(t) and not t.get("cached") and busy(t)
     ]
     trained = {t["candidate"] for t in story.trials if t["purpose"] in DISCOVERY} - {root}
-    full = median(whole) * len(trained) + by["root"] if whole else None
+    full = median(whole) * len(trained) if whole else None
     return Cost(by["search"], by["root"], by["control"], by["confirm"], by["ablate"], full, len(trained))
 
 
@@ -77,20 +77,18 @@ def costs(story: Story) -> list[Block]:
     if cached:
         blocks.append(
             Text(
-                f"{plural(cached, 'training')} of the root came from an earlier run of the same protocol and "
-                "cost nothing."
+                f"{plural(cached, 'training')} of the root came from an earlier run of the same protocol and cost "
+                "nothing."
             )
         )
     if cost.full:
         blocks.append(
             Text(
-                f"Training each of the {plural(cost.candidates, 'candidate')} wholly once, at the median of a "
-                "whole training "
-                f"here, and the root's seeds would have taken about {seconds(cost.full)}; rungs, further seeds, "
-                "root and "
-                f"scoring took {seconds(cost.discovery)}, {percent(cost.discovery, cost.full)} of it. "
-                "Confirmation and "
-                f"attribution are not in this: {seconds(cost.confirm + cost.ablate)}."
+                f"Training each of the {plural(cost.candidates, 'candidate')} wholly once, at the median of a whole "
+                f"training here, would have taken about {seconds(cost.full)}. Rungs, further seeds, the control arm, "
+                f"the root's seeds and all scoring took {seconds(cost.discovery)}: "
+                f"{percent(cost.discovery, cost.full)} of it. Confirmation and attribution come on top: "
+                f"{seconds(cost.confirm + cost.ablate)}."
             )
         )
     by_rung = _by_rung(story)

@@ -40,9 +40,8 @@ def frontier(story: Story) -> list[Block]:
     caption = (
         f"Mean Overall of {plural(len(order), 'candidate')} trained wholly. The band is the root: "
         f"{number(level.mean)} ± {number(level.std)} over {plural(level.seeds, 'training')} that differ by seed "
-        "alone. The "
-        "dashed line is where the best of so many copies of the root would be expected; a best that stays near "
-        "it is chance."
+        "alone. The dashed line is where the best of so many copies of the root would be expected; a best that stays "
+        "near it is chance."
     )
     return [Figure(legend(entries) + draw(panels, "frontier", 3, 2.9), caption)]
 

@@ -15,7 +15,7 @@ BAR = (90, 14)
 def leaderboard(story: Story) -> list[Block]:
     """The section's blocks, the whole trainings first."""
     blocks: list[Block] = []
-    if not story.has_rungs:
+    if story.rungs and not story.has_rungs:
         blocks.append(
             Text(
                 "This run is older than gains with intervals: scores stand alone, and are no evidence of a gain.",
@@ -40,8 +40,7 @@ def _at(story: Story, rung: float) -> list[Block]:
         said += f" ± {number(level.std)} over {plural(level.seeds, 'training')}." if level.std is not None else "."
         if chance is not None:
             said += (
-                f" If all {len(found)} were the root itself, each trained once, the best of them would be "
-                "expected at "
+                f" If all {len(found)} were the root itself, each trained once, the best of them would be expected at "
                 f"{chance:+.1f}: what is not well beyond that line is no gain yet."
             )
         blocks.append(Text(said))

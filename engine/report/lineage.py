@@ -47,10 +47,8 @@ def lineage(story: Story) -> list[Block]:
     entries = [(COLOURS[mark], words) for mark, words in WORDS.items() if mark in used]
     caption = (
         "From left to right: GRPO, its children, their children. A label is the gain over the root in points of "
-        "Overall (the score itself where no gain is known), at the rung after the @, in updates, where the "
-        "training was "
-        "not whole; hover for the rest. "
-        "A ring marks what was confirmed, a square the control arm."
+        "Overall (the score itself where no gain is known), at the rung after the @, in updates, where the training "
+        "was not whole; hover for the rest. A ring marks what was confirmed, a square the control arm."
     )
     svg = legend(entries) + _svg(story, children)
     return [Figure(svg, caption, "\n".join(_words(story, story.root, children, "")))]
@@ -108,7 +106,8 @@ def _node(story: Story, candidate: Document, x: float, y: float) -> str:
         shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" {place}/>'
     if candidate in story.confirmed:
         shape += f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS + 4}"/>'
-    label = f"<text x='{x + 9:.1f}' y='{y + 4:.1f}'>{escape(_label(story, candidate))}</text>"
+    aside = 13 if candidate in story.confirmed else 9
+    label = f"<text x='{x + aside:.1f}' y='{y + 4:.1f}'>{escape(_label(story, candidate))}</text>"
     return f"<g><title>{escape(_title(story, candidate))}</title>{shape}{label}</g>"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from engine.report.blocks import Block, Bullets, Cell, Code, Figure, Heading, Prose, Report, Table, Text
 from engine.untrusted import many_lines, one_line
 
-SPECIAL = re.compile(r"([\\|*_\[\]<>#~])")
+SPECIAL = re.compile(r"([\\`|*_\[\]<>#~])")
 STARTS = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 
 
@@ -21,11 +21,16 @@ def to_markdown(report: Report) -> str:
 
 
 def inline(text: str) -> str:
-    """Text that no renderer takes for markup, on one line; code between backticks stays."""
-    pieces = one_line(text, 20_000).replace("&", "&amp;").split("`")
-    if len(pieces) % 2 == 0:
-        return SPECIAL.sub(r"\\\1", "\\`".join(pieces))
-    return "`".join(piece if i % 2 else SPECIAL.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
+    """Text that no renderer takes for markup, on one line; what stands between two single backticks stays code."""
+    said = one_line(text, 20_000)
+    pieces = said.split("`")
+    if "``" in said or len(pieces) % 2 == 0:  # where code begins and ends would be open to tricks
+        return _escaped(said)
+    return "`".join(piece if i % 2 else _escaped(piece) for i, piece in enumerate(pieces))
+
+
+def _escaped(text: str) -> str:
+    return SPECIAL.sub(r"\\\1", text.replace("&", "&amp;"))
 
 
 def _paragraph(text: str) -> str:
@@ -69,10 +74,14 @@ def _table(table: Table) -> str:
     ]
     for row in table.rows:
         if len(row) < len(table.head):
-            lines.append(_line(["", *[""] * (len(shown) - 2), f"*{inline(_said(row[-1]))}*"]))
+            lines.append(_line([*[""] * (len(shown) - 1), f"*{_cell(row[-1])}*"]))
         else:
-            lines.append(_line(inline(_said(row[i])) for i in shown))
+            lines.append(_line(_cell(row[i]) for i in shown))
     return "\n".join(lines) + (f"\n\n{_paragraph(table.caption)}" if table.caption else "")
+
+
+def _cell(cell: Cell | str) -> str:
+    return _escaped(one_line(_said(cell), 20_000))
 
 
 def _says(row: Sequence[Cell | str], column: int) -> bool:

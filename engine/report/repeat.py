@@ -26,12 +26,9 @@ def repeat(story: Story) -> list[Block]:
     blocks.append(
         Text(
             f"Protocol {protocol}: a hash of the profile's model, tasks, training and scoring, the base model's "
-            "weights, the "
-            "machine's kind and the versions of torch, transformers, trl and peft. Scores of two runs are "
-            "comparable only "
-            "where it is the same. With the keyless composer the same seed gives the same lineage and, on a "
-            "processor, "
-            "the same weights bit for bit."
+            "weights, the machine's kind and the versions of torch, transformers, trl and peft. Scores of two runs "
+            "are comparable only where it is the same. With the keyless composer the same seed gives the same "
+            "lineage and, on a processor, the same weights bit for bit."
         )
     )
     blocks.append(Table(["package", "version where this report was made"], "ll", [[p, _version(p)] for p in PACKAGES]))
