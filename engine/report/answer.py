@@ -8,7 +8,6 @@ from engine.report.confirmation import power_words
 from engine.report.costs import cost_of
 from engine.report.story import WHOLE, Story
 from engine.report.words import called, interval, mechanism, mechanisms_of, number, percent, plural, seconds
-from engine.stats.noise import expected_best
 from engine.untrusted import one_line
 
 
@@ -41,6 +40,10 @@ def answer(story: Story) -> list[Block]:
     blocks.append(
         Text(f"Nothing is confirmed{still}: no candidate was trained again on fresh seeds and problems.", "strong")
     )
+    for study in story.studies:
+        if study.get("kind") == "confirm" and study.get("status") == "running":
+            nodes = ", ".join(one_line(node, 20) for node in study.get("nodes") or [])
+            blocks.append(Text(f"A confirmation of {nodes} is going on ({one_line(study['id'], 40)})."))
     if (best := next(iter(story.at(WHOLE, arm=None)), None)) is not None:
         blocks.append(Text(_unconfirmed(story, best)))
     return blocks
@@ -86,7 +89,7 @@ def what(story: Story) -> list[Block]:
         said += f" Its user's directive: “{one_line(story.run['directive'], 400)}”."
     blocks.append(Text(said))
     rungs = [
-        f"{story.at_words(rung)} ({plural(len(story.at(rung, arm=None)), 'candidate')} ended there)"
+        f"{story.at_words(rung)} ({plural(len(story.at(rung, arm=None)), 'candidate')} got no further)"
         for rung, _ in story.rungs
     ]
     if len(rungs) > 1:
@@ -101,8 +104,8 @@ def what(story: Story) -> list[Block]:
     if cost.full and story.has_rungs:
         blocks.append(
             Text(
-                f"The search took {percent(cost.discovery, cost.full)} of the compute of training every candidate "
-                "wholly once."
+                f"The search, the root's seeds included, took {percent(cost.discovery, cost.full)} of the compute of "
+                "training every candidate wholly once."
             )
         )
     return blocks + [Text(note, "muted") for note in story.notes]
@@ -129,10 +132,10 @@ def _unconfirmed(story: Story, best: Document) -> str:
         said += f", where the root has {number(level.mean)}{noise} over {plural(level.seeds, 'training')}"
     if best["gain"]:
         said += f"; a gain of {interval(best['gain'])}, marked “{best['gain']['mark']}”"
-    if level and level.std:
-        n = len(story.at(WHOLE, arm=None))
-        chance = expected_best(n, level.std)
-        said += f". The best of {n} copies of the root would be expected at {chance:+.1f} by chance alone"
-    said += ". A search score has been selected for being high; it is no evidence of that gain"
-    how = f". `poise confirm {story.run['id']} {best['id']}` asks for the evidence" if story.has_rungs else ""
+    if (chance := story.chance(WHOLE)) is not None:
+        said += (
+            f". The best of {len(story.scored)} copies of the root would be expected at {chance:+.1f} by chance alone"
+        )
+    said += ". It was selected for being high, so it overstates the gain; only fresh seeds and problems can confirm one"
+    how = f". `poise confirm {story.run['id']} {best['id']}` does that" if story.has_rungs else ""
     return said + how + "."

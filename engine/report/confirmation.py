@@ -57,7 +57,7 @@ def looks_words(looks: Sequence[Any]) -> str:
 def power_words(confirmed: Mapping[str, Any]) -> str:
     """The chance that these trainings would have shown a true gain: of the size seen, and the size shown in 80 %."""
     power = confirmed.get("power") or {}
-    said = [f"{power['value']:.0%} at {power['at']:+.1f}"] if power.get("value") is not None else []
+    said = [f"{power['value']:.0%} at {power['at']:+.1f}"] if (power.get("at") or 0.0) > 0 else []
     said += [f"80% at {power['detectable']:+.1f}"] if power.get("detectable") is not None else []
     return ", ".join(said) or "–"
 

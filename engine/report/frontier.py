@@ -26,7 +26,7 @@ def frontier(story: Story) -> list[Block]:
     if limits[0] < level.mean - 3 * (limits[1] - level.mean):
         limits = (level.mean - 1.5 * (limits[1] - level.mean), limits[1])
     panels = (
-        _decisions(order, scores, level, limits),
+        _decisions(story, order, scores, level, limits),
         _depth(order, scores, level, limits),
         _compute(story, order, level, limits),
     )
@@ -57,10 +57,14 @@ def _root(level: Level, x: list[float]) -> tuple[Band, Series]:
     return Band(ends, [low, low], [high, high]), Series(ends, [level.mean] * 2, "ink", width=1.0)
 
 
-def _decisions(order: list[Document], scores: list[float], level: Level, limits: tuple[float, float]) -> Panel:
+def _decisions(
+    story: Story, order: list[Document], scores: list[float], level: Level, limits: tuple[float, float]
+) -> Panel:
     x = [float(i + 1) for i in range(len(order))]
     band, line = _root(level, x)
-    chance = [level.mean + expected_best(i + 1, level.std or 0.0) for i in range(len(order))]
+    # Who is trained wholly was chosen from all that were scored before.
+    scored = [c["id"] for c in story.scored]
+    chance = [level.mean + expected_best(scored.index(c["id"]) + 1, level.std or 0.0) for c in order]
     series = [Series(x, scores, "unsure", "dots"), Series(x, chance, "worse", "dashes")]
     series.append(Series(x, list(accumulate(scores, max)), "s0", "step", width=2.0))
     return Panel("by candidates trained", "whole candidates", "Overall", [line, *series], [band], True, limits)

@@ -6,7 +6,6 @@ from engine.archive.store import Document
 from engine.report.blocks import Block, Cell, Heading, Table, Text
 from engine.report.story import WHOLE, Story, mean_at, scores_at
 from engine.report.words import interval, mark_cell, mechanism, mechanisms_of, name_of, number, plural
-from engine.stats.noise import expected_best
 
 BAR = (90, 14)
 """Pixels of an interval's picture."""
@@ -34,14 +33,15 @@ def _at(story: Story, rung: float) -> list[Block]:
     level = story.level(rung)
     what = "Trained wholly" if rung == WHOLE else f"As far as {story.at_words(rung)}"
     blocks: list[Block] = [Heading(f"{what}: {plural(len(found), 'candidate')}")]
-    chance = expected_best(len(found), level.std) if level and level.std and len(found) > 1 else None
+    chance, n = story.chance(rung), len(story.scored)
     if level:
         said = f"The root here: {number(level.mean)}"
         said += f" ± {number(level.std)} over {plural(level.seeds, 'training')}." if level.std is not None else "."
         if chance is not None:
             said += (
-                f" If all {len(found)} were the root itself, each trained once, the best of them would be expected at "
-                f"{chance:+.1f}: what is not well beyond that line is no gain yet."
+                f" If all {n} that were scored in this run were the root itself, the best of them would be expected "
+                f"at {chance:+.1f} by chance alone (at most: not all got here): what is not well beyond that line is "
+                "no gain yet."
             )
         blocks.append(Text(said))
     gains = [c["gain"] for c in found if c["gain"]]
@@ -50,11 +50,11 @@ def _at(story: Story, rung: float) -> list[Block]:
     for place, candidate in enumerate(found, 1):
         over = mean_at(candidate, rung) - level.mean if level else None
         if chance is not None and over is not None and over < chance:
-            rows.append(["", f"expected best of {len(found)} by chance alone: {chance:+.1f}"])
+            rows.append(["", f"expected best of {n} by chance alone: {chance:+.1f}"])
             chance = None
         rows.append(_row(place, candidate, rung, min(span, 40.0), bool(gains)))
     if chance is not None:
-        rows.append(["", f"expected best of {len(found)} by chance alone: {chance:+.1f}"])
+        rows.append(["", f"expected best of {n} by chance alone: {chance:+.1f}"])
     compared = ["gain over the root", "", "mark"] if gains else []
     head = ["#", "id", "name", *compared, "Overall", "seeds", "mechanisms"]
     return [*blocks, Table(head, f"rlw{'lll' if gains else ''}rrw", rows)]
@@ -65,6 +65,7 @@ def _row(place: int, candidate: Document, rung: float, span: float, compared: bo
     mechanisms = mechanisms_of(candidate)
     confirmed = (candidate.get("confirmed") or {}).get("verdict") == "confirmed"
     name = name_of(candidate) + " ★" * confirmed + " (at random)" * (candidate["arm"] == "control")
+    name += " (goes on)" * (candidate["status"] in ("queued", "training", "scoring", "paused"))
     bar = Cell("", svg=_bar(gain, span)) if gain and span else ""
     return [
         str(place),

@@ -13,6 +13,7 @@ from engine.archive.files import read_limited
 from engine.archive.folder import RunFolder, shown_status
 from engine.archive.store import Document, read_archive
 from engine.errors import PoiseError
+from engine.stats.noise import expected_best
 from engine.untrusted import one_line
 
 WHOLE = 1.0
@@ -91,6 +92,20 @@ class Story:
     def tried(self) -> list[Document]:
         """Everything but the root."""
         return [c for c in self.candidates if c is not self.root]
+
+    @cached_property
+    def scored(self) -> list[Document]:
+        """Everything but the root that has a score at some rung: what the best was chosen from."""
+        return [c for c in self.tried if c["rungs"] and c["status"] != "pruned"]
+
+    def chance(self, rung: float) -> float | None:
+        """Points over the root's mean where the best would be expected if all that were scored were the root itself.
+
+        All of them count at every rung, since who gets further is chosen by scores of the same trainings: an upper
+        bound beyond the first rung. None where the root's noise is unknown or there is nothing to choose from.
+        """
+        level, n = self.level(rung), len(self.scored)
+        return expected_best(n, level.std) if level and level.std and n > 1 else None
 
     def at(self, rung: float, arm: str | None = "search") -> list[Document]:
         """Candidates whose furthest score is at this rung, the best first; not the root, nothing pruned.
