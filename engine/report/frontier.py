@@ -38,10 +38,10 @@ def frontier(story: Story) -> list[Block]:
         ("worse", "best expected by chance"),
     ]
     caption = (
-        f"Mean Overall of {plural(len(order), 'candidate')} trained wholly. The band is the root: {number(level.mean)} ± "
-        f"{number(level.std)} over {plural(level.seeds, 'training')} that differ by seed alone. The dashed line is where "
-        "the best would be expected if all that were scored so far, at any rung, were the root itself; a best that stays "
-        "near it is chance."
+        f"Mean Overall of {plural(len(order), 'candidate')} trained wholly. The band is the root: {number(level.mean)} "
+        f"± {number(level.std)} over {plural(level.seeds, 'training')} that differ by seed alone. The dashed line is "
+        "where the best would be expected if all that were scored so far, at any rung, were the root itself; a best "
+        "that stays near it is chance."
     )
     return [Figure(legend(entries) + draw(panels, "frontier", 3, 2.9), caption)]
 
