@@ -12,6 +12,7 @@ from engine.archive.files import read_limited
 from engine.scoring.estimators import problem_values
 from engine.stats.bootstrap import Values, crossed
 from engine.stats.confirm import Plan, judge
+from engine.tasks import load_taskset
 
 Document = dict[str, Any]
 MOST_BYTES = 1 << 26
@@ -22,6 +23,27 @@ LOOK = ("seeds", "verdict", "gain", "low", "high", "p", "nominal")
 def overall_of(trial: Mapping[str, Any]) -> float:
     """A training's score; one that failed counts as 0, so that an algorithm that sometimes fails is that much worse."""
     return float(trial["overall"]) if trial["status"] == "scored" else 0.0
+
+
+def judge_look(
+    study: Document,
+    own: Mapping[str, Sequence[Document]],
+    root: Sequence[Document],
+    tasks: Mapping[str, Any],
+    scores: Callable[[str], Path],
+) -> tuple[dict[str, Document], dict[str, Document | None]]:
+    """What the coming look says of each candidate, and the crossed interval of those on whom it decides.
+
+    Args:
+        study: its document.
+        own: trials of each candidate that is open; `root`: of the root; see `judge_node`.
+        tasks: the profile's table.
+        scores: the file of a trial's outcomes, by its id.
+    """
+    weights = load_taskset(tasks["name"], tasks.get("options")).weights
+    judged = {node: judge_node(study, node, found, root, study["look"]) for node, found in own.items()}
+    decided = [node for node, look in judged.items() if look["verdict"] != "continue"]
+    return judged, {node: crossed_interval(own[node], root, scores, weights) for node in decided}
 
 
 def judge_node(study: Document, node: str, own: Sequence[Document], root: Sequence[Document], look: int) -> Document:

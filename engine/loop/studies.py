@@ -17,12 +17,21 @@ from engine.archive.store import Document
 from engine.errors import PoiseError
 from engine.loop.ablating import attribution
 from engine.loop.book import UNFINISHED, root_id
-from engine.loop.confirming import confirmed, crossed_interval, judge_node
+from engine.loop.confirming import confirmed, judge_look
 from engine.loop.figures import scores_at
 from engine.loop.finalists import ranked, search_over
 from engine.loop.seeds import train_seed
-from engine.loop.study_plan import CONFIRM, ablate_plan, confirm_plan, mechanisms, running, studies_of, trainings
-from engine.tasks import load_taskset
+from engine.loop.study_plan import (
+    CONFIRM,
+    ablate_plan,
+    confirm_plan,
+    mechanisms,
+    open_nodes,
+    running,
+    studies_of,
+    training_of,
+    trainings,
+)
 
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
@@ -172,29 +181,15 @@ def _ready(engine: Engine, study: Document) -> bool:
     return (
         all(t is None or t["status"] in OVER for t in every)
         or any(t is not None and t["status"] == "failed" for t in table[0])
-        or any(_gone(engine, study, node) for node in _open_nodes(study))
+        or any(_gone(engine, study, node) for node in open_nodes(study))
     )
 
 
 def _table(engine: Engine, study: Document) -> dict[int, list[Document | None]]:
     """The trials of each arm that still counts, up to the coming look, by seed; None where there is none yet."""
-    nodes, seeds = _open_nodes(study), study["looks"][study["look"]]
+    nodes, seeds = open_nodes(study), study["looks"][study["look"]]
     arms = [i for i, arm in enumerate(study["arms"]) if i == 0 or arm["candidate"] in nodes]
-    return {arm: [engine.book.trials.get(_trial(study, arm, i)[0]) for i in range(seeds)] for arm in arms}
-
-
-def _trial(study: Document, arm: int, seed: int) -> tuple[str, int, int]:
-    """The id of a study's training, its number in that, and the number of its seed: used by no other study."""
-    common = study["number"] * 100 + seed
-    index = common if study["kind"] == "confirm" else common * 100 + arm
-    return f"{study['arms'][arm]['candidate']}-{study['kind']}-{index}", index, common
-
-
-def _open_nodes(study: Document) -> list[str]:
-    """The candidates on which no look has decided yet."""
-    judged = study["judged"]
-    undecided = [n for n in study["nodes"] if n not in judged or judged[n][-1]["verdict"] == "continue"]
-    return [n for n in undecided if n not in study["dropped"]]
+    return {arm: [engine.book.trials.get(training_of(study, arm, i)[0]) for i in range(seeds)] for arm in arms}
 
 
 def _gone(engine: Engine, study: Document, node: str) -> bool:
@@ -208,13 +203,13 @@ async def _step(engine: Engine, study: Document) -> None:
     """Do what is due for a study: drop a pruned candidate, make trainings, or judge a look."""
     table = _table(engine, study)
     failed = next((t for t in table[0] if t is not None and t["status"] == "failed"), None)
-    gone = [node for node in _open_nodes(study) if _gone(engine, study, node)]
+    gone = [node for node in open_nodes(study) if _gone(engine, study, node)]
     if failed is not None:
         _end(engine, study, "failed", f"{failed['id']} failed, which the others are compared with: {failed['cause']}")
     elif gone:
         _change(engine, study, dropped={**study["dropped"], **dict.fromkeys(gone, "pruned")})
         engine.book.log(f"{study['id']}: {', '.join(gone)} drops out: pruned")
-        if not _open_nodes(study := _change(engine, study)):
+        if not open_nodes(study := _change(engine, study)):
             _end(engine, study, "done", None)
     elif any(t is None for trials in table.values() for t in trials):
         _make(engine, study, table)
@@ -229,7 +224,7 @@ def _make(engine: Engine, study: Document, table: dict[int, list[Document | None
     """The trainings up to the coming look that are not there yet; seed by seed, all arms side by side."""
     for seed in range(study["looks"][study["look"]]):
         for arm in (arm for arm, trials in table.items() if trials[seed] is None):
-            _, index, common = _trial(study, arm, seed)
+            _, index, common = training_of(study, arm, seed)
             engine.enqueue(
                 engine.new_trial(
                     study["arms"][arm]["candidate"],
@@ -256,32 +251,20 @@ async def _judge(engine: Engine, study: Document, trials: dict[int, list[Documen
         book.log(f"{study['id']}: {node}: {found['line']}", node=node)
         _end(engine, study, "done", None)
         return
-    judged, bootstraps = await asyncio.to_thread(_judge_candidates, engine, study, trials)
+    folder, tasks = engine.runner.folder, engine.config.profile["tasks"]
+    own = {study["arms"][arm]["candidate"]: found for arm, found in trials.items() if arm}
+    judged, bootstraps = await asyncio.to_thread(
+        judge_look, study, own, trials[0], tasks, lambda trial: folder.trial(trial).scores
+    )
     looks = {node: [*study["judged"].get(node, ()), look] for node, look in judged.items()}
-    for node, own in looks.items():
-        if own[-1]["verdict"] != "continue":
-            book.update(node, confirmed=confirmed(study, node, own, bootstraps[node]))
-        told = f"look {study['look'] + 1} of {len(study['looks'])}: {node}: {own[-1]['line']}"
+    for node, so_far in looks.items():
+        if so_far[-1]["verdict"] != "continue":
+            book.update(node, confirmed=confirmed(study, node, so_far, bootstraps[node]))
+        told = f"look {study['look'] + 1} of {len(study['looks'])}: {node}: {so_far[-1]['line']}"
         book.log(f"{study['id']}: {told}", node=node)
     study = _change(engine, study, judged={**study["judged"], **looks}, look=study["look"] + 1)
-    if not _open_nodes(study):
+    if not open_nodes(study):
         _end(engine, study, "done", None)
-
-
-def _judge_candidates(
-    engine: Engine, study: Document, trials: dict[int, list[Document]]
-) -> tuple[dict[str, Document], dict[str, Document | None]]:
-    """What the coming look says of each open candidate; and the crossed interval of those on whom it decides."""
-    root, tasks = trials[0], engine.config.profile["tasks"]
-    own = {study["arms"][arm]["candidate"]: found for arm, found in trials.items() if arm}
-    judged = {node: judge_node(study, node, found, root, study["look"]) for node, found in own.items()}
-    weights = load_taskset(tasks["name"], tasks.get("options")).weights
-    folder = engine.runner.folder
-    return judged, {
-        node: crossed_interval(found, root, lambda trial: folder.trial(trial).scores, weights)
-        for node, found in own.items()
-        if judged[node]["verdict"] != "continue"
-    }
 
 
 def _end(engine: Engine, study: Document, status: str, cause: str | None) -> None:

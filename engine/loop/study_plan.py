@@ -126,6 +126,20 @@ def trainings(plan: Document) -> int:
     return len(plan["arms"]) * int(plan["seeds"])
 
 
+def training_of(study: Document, arm: int, seed: int) -> tuple[str, int, int]:
+    """The id of a study's training, its number in that, and the number of its seed, which no other study uses."""
+    common = study["number"] * 100 + seed
+    index = common if study["kind"] == "confirm" else common * 100 + arm
+    return f"{study['arms'][arm]['candidate']}-{study['kind']}-{index}", index, common
+
+
+def open_nodes(study: Document) -> list[str]:
+    """The candidates of a study on which no look has decided yet."""
+    judged = study["judged"]
+    undecided = [n for n in study["nodes"] if n not in judged or judged[n][-1]["verdict"] == "continue"]
+    return [n for n in undecided if n not in study["dropped"]]
+
+
 def seconds_each(trials: Iterable[Document]) -> float | None:
     """The median time of a run's own whole trainings with their scoring; None where it has none."""
     whole = [t for t in trials if t["status"] == "scored" and not t.get("cached")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -434,27 +435,33 @@ def test_all_that_is_attempted_in_a_run_shares_five_percent(studied: Studied) ->
 
 @pytest.mark.slow
 def test_a_study_whose_engine_is_killed_goes_on_by_the_same_command(studied: Studied) -> None:
-    """Kill -9 between its trainings and inside of one, with the client told so; nothing is scored twice."""
-    world = studied.run.world
-    events = Events(studied.run.folder)
+    """Kill -9 between its trainings and inside of one, with the client told so; nothing is scored twice.
+
+    Ctrl-C ends the client alone.
+    """
+    world, folder = studied.run.world, studied.run.folder
+    events = Events(folder)
     before = events.update()[-1].seq
+
+    def confirm() -> subprocess.Popen[str]:
+        command = [sys.executable, "-P", "-m", "poise_tui", "confirm", "studied", "c001", "--seeds", "3", "--yes"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=world.environment, cwd=world.path, text=True, **pipes)
+
     for status in ("scored", "training"):
-        client = subprocess.Popen(
-            [sys.executable, "-P", "-m", "poise_tui", "confirm", "studied", "c001", "--seeds", "3", "--yes"],
-            env=world.environment,
-            cwd=world.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        client = confirm()
         events.wait("trial.updated", after=before, status=status)
-        engine_process(studied.run.folder).kill()
+        engine_process(folder).kill()
         _, said = client.communicate(timeout=60)
         assert client.returncode == 1 and "the same command goes on with it" in said
         before = events.update()[-1].seq
-    done = world.poise("confirm", "studied", "c001", "--yes")
-    assert done.returncode == 0, done.stderr
-    assert "is not over: going on with it" in done.stdout
+    client = confirm()
+    events.wait("trial.updated", after=before, status="training")
+    client.send_signal(signal.SIGINT)
+    heard, _ = client.communicate(timeout=60)
+    assert client.returncode == 1
+    assert "is not over: going on with it" in heard and "goes on without us" in heard
+    events.wait("run.status", after=before, status="finished")
     archive = read_archive(studied.run.folder.archive)
     assert archive.run()["status"] == "finished" and archive.run()["studies"][-1]["status"] == "done"
     own = [t["id"] for t in archive.trials() if t.get("study") == archive.run()["studies"][-1]["id"]]
