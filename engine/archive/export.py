@@ -26,11 +26,11 @@ CANDIDATE = (
         "overall",
     ),
     *("benchmarks", "fidelity", "seeds", "reflection", "attribution", "confirmed", "cost", "provenance"),
-    *("flags", "sandbox", "created", "finished"),
+    *("flags", "sandbox", "created", "finished", "rungs", "gain", "promotions"),
 )
 TRIAL = (
     *("id", "candidate", "purpose", "seed", "off", "rung", "split", "overall", "benchmarks", "protocol"),
-    *("cost", "status", "resumed"),
+    *("cost", "status", "resumed", "rungs", "study"),
 )
 NESTED: dict[str, tuple[str, ...]] = {
     "proposal": ("hypothesis", "mechanisms"),
@@ -41,6 +41,9 @@ COST = {
     "candidate": ("train_seconds", "gpu_seconds", "llm_usd"),
     "trial": ("train_seconds", "score_seconds", "gpu_seconds"),
 }
+WHOLE = 1.0
+"""The rung of a whole training."""
+GAIN = ("value", "low", "high", "mark")
 BENCHMARK = ("metric", "value", "n", "ci")
 
 
@@ -63,29 +66,42 @@ def export_run(folder: RunFolder) -> Document:
 
 
 def baseline(candidates: list[Document], trials: list[Document]) -> Document:
-    """The root's level and noise: mean and standard deviation (n - 1) of Overall over its full trainings."""
+    """The root's level and noise, over its full trainings, and at every rung: mean and standard deviation (n - 1) of
+    Overall.
+    """
     root = next((candidate["id"] for candidate in candidates if candidate.get("parent") is None), None)
-    scored = [
+    own = [
         trial
         for trial in trials
-        if trial["candidate"] == root
-        and trial["purpose"] in ("search", "baseline")
-        and not trial["off"]
-        and trial.get("overall") is not None
+        if trial["candidate"] == root and trial["purpose"] in ("search", "baseline") and not trial["off"]
     ]
-    overalls = [trial["overall"] for trial in scored]
-    return {
-        "id": root,
-        "overall_mean": statistics.fmean(overalls) if overalls else None,
-        "overall_std": statistics.stdev(overalls) if len(overalls) > 1 else None,
-        "seeds": [trial["seed"] for trial in scored],
-    }
+    scored = [t for t in own if t.get("overall") is not None and t.get("rung") in (None, WHOLE)]
+    mean, std = _level([trial["overall"] for trial in scored])
+    at: dict[float, list[tuple[int, Document]]] = {}
+    for trial in own:
+        for rung in trial.get("rungs") or ():
+            at.setdefault(rung["rung"], []).append((trial["seed"], rung))
+    rungs = []
+    for fraction, found in sorted(at.items()):
+        level, spread = _level([rung["overall"] for _, rung in found])
+        seeds = [seed for seed, _ in found]
+        updates = found[0][1]["updates"]
+        rungs.append({"rung": fraction, "updates": updates, "mean": level, "std": spread, "seeds": seeds})
+    whole = [trial["seed"] for trial in scored]
+    return {"id": root, "overall_mean": mean, "overall_std": std, "seeds": whole, "rungs": rungs}
+
+
+def _level(overalls: list[float]) -> tuple[float | None, float | None]:
+    """Mean, and standard deviation where there are two."""
+    mean = statistics.fmean(overalls) if overalls else None
+    return mean, statistics.stdev(overalls) if len(overalls) > 1 else None
 
 
 def to_csv(exported: Mapping[str, Any]) -> str:
     """The candidates as one table; a column each for the score of a task and the ends of its interval."""
     tasks = _tasks(exported)
     head = ["id", "name", "parent", "depth", "status", "cause", "hypothesis", "mechanisms", "overall"]
+    head += ["gain", "gain_low", "gain_high", "mark"]
     for task in tasks:
         head += [task, f"{task}_low", f"{task}_high"]
     head += ["fidelity", "seeds", *COST["candidate"], "proposer", "model", "created", "finished"]
@@ -95,6 +111,7 @@ def to_csv(exported: Mapping[str, Any]) -> str:
     for candidate in exported["candidates"]:
         row = [candidate[key] for key in head[:6]]
         row += [candidate["proposal"]["hypothesis"], _mechanisms(candidate), candidate["overall"]]
+        row += [(candidate["gain"] or {}).get(key) for key in GAIN]
         for task in tasks:
             score = (candidate["benchmarks"] or {}).get(task) or {}
             row += [score.get("value"), *(score.get("ci") or [None, None])]
@@ -106,7 +123,9 @@ def to_csv(exported: Mapping[str, Any]) -> str:
 
 
 def to_markdown(exported: Mapping[str, Any]) -> str:
-    """The run in words and its candidates as a table, the best first."""
+    """The run in words and its candidates as a table: whole trainings first, the best on top, then those that ended at a
+    rung, rung by rung, since scores of different rungs do not compare.
+    """
     run, root, tasks = exported["run"], exported["baseline"], _tasks(exported)
     lines = [
         f"# Run {_cell(run['id'])}",
@@ -122,17 +141,19 @@ def to_markdown(exported: Mapping[str, Any]) -> str:
         lines.append(f"Went on from a checkpoint inexactly, so that scores may differ: {', '.join(inexact)}.")
     lines += [
         "",
-        "| id | name | parent | status | Overall | " + " | ".join([*map(_cell, tasks), "mechanisms", "cause"]) + " |",
+        "| id | name | parent | status | at | Overall | gain over the root there | " + " | ".join([*map(_cell, tasks), "mechanisms", "cause"]) + " |",
     ]
-    lines.append("|" + " --- |" * (7 + len(tasks)))
-    for candidate in sorted(exported["candidates"], key=lambda c: -(c["overall"] if c["overall"] is not None else -1)):
+    lines.append("|" + " --- |" * (9 + len(tasks)))
+    for candidate in sorted(exported["candidates"], key=_rank):
         scores = [(candidate["benchmarks"] or {}).get(task) or {} for task in tasks]
         row = [
             candidate["id"],
             candidate["name"],
             candidate["parent"],
             candidate["status"],
+            _at(candidate),
             _number(candidate["overall"]),
+            _gain(candidate["gain"]),
         ]
         row += [_number(score.get("value")) for score in scores]
         lines.append("| " + " | ".join(map(_cell, [*row, _mechanisms(candidate), candidate["cause"]])) + " |")
@@ -158,6 +179,27 @@ def _tasks(exported: Mapping[str, Any]) -> list[str]:
 
 def _mechanisms(candidate: Mapping[str, Any]) -> str:
     return " + ".join(mechanism["name"] for mechanism in candidate["proposal"]["mechanisms"] or [])
+
+
+def _rank(candidate: Mapping[str, Any]) -> tuple[float, float]:
+    """Rung by rung from the whole one down, there the best first; without a score last."""
+    if candidate["overall"] is None:
+        return 1.0, 0.0
+    return -(candidate["fidelity"] or 0.0), -candidate["overall"]
+
+
+def _at(candidate: Mapping[str, Any]) -> str:
+    """Where a candidate has its score: "whole", or the update of its rung."""
+    if candidate["overall"] is None:
+        return ""
+    rungs = candidate["rungs"] or []
+    if candidate["fidelity"] == WHOLE or not rungs:
+        return "whole"
+    return f"update {rungs[-1]['updates']}"
+
+
+def _gain(gain: Mapping[str, Any] | None) -> str:
+    return "" if gain is None else f"{gain['value']:+.2f} ({gain['low']:+.2f} to {gain['high']:+.2f}), {gain['mark']}"
 
 
 def _number(value: float | None) -> str:

@@ -14,9 +14,10 @@ from tests.archive.conftest import candidate, trial
 RUN_KEYS = "id profile status created seed directive budget spent"
 CANDIDATE_KEYS = (
     "id name parent depth status cause proposal code_sha256 verification overall benchmarks fidelity seeds "
-    "reflection attribution confirmed cost provenance flags sandbox created finished"
+    "reflection attribution confirmed cost provenance flags sandbox created finished "
+    "rungs gain promotions"
 )
-TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status resumed"
+TRIAL_KEYS = "id candidate purpose seed off rung split overall benchmarks protocol cost status resumed rungs study"
 
 
 def test_every_fixed_key_is_there_and_no_other(finished_run: RunFolder) -> None:
@@ -24,7 +25,7 @@ def test_every_fixed_key_is_there_and_no_other(finished_run: RunFolder) -> None:
     assert list(exported) == ["run", "baseline", "candidates", "trials"]
     assert list(exported["run"]) == RUN_KEYS.split()
     assert list(exported["run"]["spent"]) == ["wall_seconds", "gpu_seconds", "llm_usd"]
-    assert list(exported["baseline"]) == ["id", "overall_mean", "overall_std", "seeds"]
+    assert list(exported["baseline"]) == ["id", "overall_mean", "overall_std", "seeds", "rungs"]
     assert len(exported["candidates"]) == 3 and len(exported["trials"]) == 5
     for node in exported["candidates"]:
         assert list(node) == CANDIDATE_KEYS.split()
@@ -43,10 +44,11 @@ def test_the_baseline_is_the_mean_and_spread_of_the_roots_baseline_trials(finish
         "overall_mean": 32.0,
         "overall_std": 2.0,
         "seeds": [100, 101, 102],
+        "rungs": [],
     }
     one = baseline([candidate(0)], [trial("c000", "baseline", 0), trial("c000", "ablate", 1)])
-    assert one == {"id": "c000", "overall_mean": 30.0, "overall_std": None, "seeds": [100]}
-    assert baseline([], []) == {"id": None, "overall_mean": None, "overall_std": None, "seeds": []}
+    assert one == {"id": "c000", "overall_mean": 30.0, "overall_std": None, "seeds": [100], "rungs": []}
+    assert baseline([], []) == {"id": None, "overall_mean": None, "overall_std": None, "seeds": [], "rungs": []}
 
 
 def test_a_run_without_an_engine_is_exported_as_dead(finished_run: RunFolder) -> None:
@@ -99,3 +101,47 @@ def test_a_young_run_can_be_exported(run_folder: RunFolder) -> None:
 def test_exporting_nothing_is_one_clear_line(run_folder: RunFolder) -> None:
     with pytest.raises(PoiseError, match="no archive"):
         export_run(run_folder)
+
+
+def ladder(overalls: dict[float, float]) -> list[dict[str, object]]:
+    return [{"rung": r, "updates": round(48 * r), "overall": v, "benchmarks": {}} for r, v in overalls.items()]
+
+
+def test_the_baseline_has_the_roots_level_at_every_rung_and_only_whole_trainings_count_as_its_level() -> None:
+    trials = [
+        trial("c000", "baseline", 0, overall=40.0, rungs=ladder({0.25: 30.0, 1.0: 40.0})),
+        trial("c000", "baseline", 1, overall=34.0, rung=0.25, rungs=ladder({0.25: 34.0})),
+    ]
+    found = baseline([candidate(0)], trials)
+    assert (found["overall_mean"], found["overall_std"], found["seeds"]) == (40.0, None, [100])
+    quarter, whole = found["rungs"]
+    assert (quarter["updates"], quarter["mean"], quarter["seeds"]) == (12, 32.0, [100, 101])
+    assert quarter["std"] == pytest.approx(8**0.5)
+    assert (whole["mean"], whole["std"], whole["seeds"]) == (40.0, None, [100])
+
+
+def with_rungs(folder: RunFolder) -> None:
+    """c000 and c001 trained whole, c002 stopped at a quarter with the highest number of them all."""
+    gain = {"rung": 0.25, "value": 9.0, "low": 6.5, "high": 11.5, "mark": "better", "seeds": 1, "root_seeds": 3}
+    rung = {"rung": 0.25, "updates": 12, "seeds": [100], "overalls": [90.0]}
+    fields = {"status": "stopped", "overall": 90.0, "fidelity": 0.25, "rungs": [rung], "gain": gain}
+    whole = {"gain": gain | {"rung": 1.0, "value": 1.0, "low": -2.0, "high": 4.0, "mark": "can't tell"}}
+    archive = Archive.open(folder.archive)
+    changes = [Change("candidates", "c002", fields), Change("candidates", "c001", {"fidelity": 1.0, **whole})]
+    archive.commit([*changes, Change("candidates", "c000", {"fidelity": 1.0})], [])
+    archive.close()
+
+
+def test_a_score_at_a_rung_is_never_ranked_among_those_of_whole_trainings(finished_run: RunFolder) -> None:
+    with_rungs(finished_run)
+    lines = [line for line in to_markdown(export_run(finished_run)).splitlines() if line.startswith("| c0")]
+    assert [line.split(" | ")[0] for line in lines] == ["| c001", "| c000", "| c002"]
+    assert "| update 12 | 90.00 | +9.00 (+6.50 to +11.50), better |" in lines[2]
+    assert "| whole | 31.00 | +1.00 (-2.00 to +4.00), can't tell |" in lines[0]
+
+
+def test_the_table_has_the_gain_its_interval_and_its_mark(finished_run: RunFolder) -> None:
+    with_rungs(finished_run)
+    rows = list(csv.DictReader(io.StringIO(to_csv(export_run(finished_run)))))
+    assert [rows[2][key] for key in ("gain", "gain_low", "gain_high", "mark")] == ["9.0", "6.5", "11.5", "better"]
+    assert rows[0]["gain"] == rows[0]["mark"] == ""

@@ -119,3 +119,31 @@ def test_only_the_last_calls_are_looked_at_however_long_the_file_is(tmp_path: Pa
     path.write_text("".join(json.dumps({**line, "seed": n}) + "\n" for n in range(50)) + '{"torn')
     assert [c["seed"] for c in recent_calls(path)] == list(range(50))
     assert [c["seed"] for c in recent_calls(path, 5000)] == [46, 47, 48, 49]
+
+
+def training(of: str, status: str, seconds: float, purpose: str = "search", **more: Any) -> dict[str, Any]:
+    return {"candidate": of, "purpose": purpose, **trial(status, seconds), **more}
+
+
+def test_a_candidate_is_expected_to_take_what_the_settled_ones_took_over_all_their_trainings() -> None:
+    begun = [candidate(0), candidate(1, "stopped"), candidate(2), candidate(3, "queued")]
+    root = [training("c000", "scored", 100.0, "baseline") for _ in range(3)]
+    first = [training("c001", "stopped", 10.0), training("c002", "scored", 90.0), training("c002", "stopped", 20.0)]
+    waits = training("c003", "waiting", 35.0)
+    found = cost_to_go(run(7, lag=7, workers=1), begun, [*root, *first, waits])
+    each = (10 + 110) / 2
+    assert found["to_go"]["trials"] == 4 * 1.5 + 1
+    assert found["eta_seconds"] == pytest.approx(25 + 3 * each + each + 1.0, abs=1.1)
+
+
+def test_the_roots_seeds_to_come_and_the_trainings_of_a_study_count_as_whole_ones() -> None:
+    begun = [candidate(0), candidate(1, "stopped")]
+    done = [training("c000", "scored", 100.0, "baseline"), training("c001", "stopped", 10.0)]
+    seeds = [training("c000", "queued", 2.0, "baseline") for _ in range(2)]
+    assert cost_to_go(run(1, workers=1), begun, [*done, *seeds])["eta_seconds"] == 200.0
+    study = {"id": "confirm-1", "status": "running", "arms": [{}, {}], "seeds": 3}
+    made = training("c001", "scored", 100.0, "confirm", study="confirm-1")
+    found = cost_to_go({**run(1, workers=1), "studies": [study]}, begun, [*done, made])
+    assert found["eta_seconds"] == 500.0 and found["to_go"]["trials"] == 5
+    over = cost_to_go({**run(1, workers=1), "studies": [{**study, "status": "done"}]}, begun, [*done, made])
+    assert over["eta_seconds"] == 0.0
