@@ -69,7 +69,7 @@ def test_the_batch_shares_four_fifths_and_each_by_hand_takes_half_of_what_is_lef
     assert allot([], 1, automatic=False) == pytest.approx(0.025)
 
 
-def test_nobody_is_confirmed_and_nothing_negative_is_taken_is_refused() -> None:
+def test_an_empty_confirmation_and_a_negative_alpha_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         allot([], 0, automatic=True)
     with pytest.raises(ValueError, match="below zero"):
