@@ -3,22 +3,29 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from engine.archive.estimate import cost_to_go, recent_calls
+from engine.archive.export import baseline
 from engine.archive.folder import RunFolder, default_runs_dir, list_runs, shown_status
 from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from engine.process.registry import live_engines
+from engine.stats.noise import expected_best
 from poise_tui import client
 from poise_tui.commands.common import run_argument, runs_dir_option
 from poise_tui.format import duration, one_line
 
 BEST = 5
 """Candidates that `status` names."""
+SHOWN = ("id", "name", "status", "overall", "gain", "confirmed")
+UNDECIDED = ("queued", "training", "paused", "scoring")
+WHOLE = 1.0
+"""The rung of a whole training."""
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
@@ -26,7 +33,10 @@ def summary(folder: RunFolder) -> dict[str, Any]:
 
     Returns:
         `{"run": run document with the status users see, "folder", "engine": {"pid", "host", "silent_seconds"}|None,
-        "candidates": {status: count}, "best": [{"id", "name", "status", "overall"}], "trials": [running],
+        "candidates": {status: count}, "baseline": see `engine.archive.export.baseline`,
+        "best": [{"id", "name", "status", "overall", "gain", "confirmed"}] of whole trainings, "trials": [running],
+        "rungs": [{"rung", "updates", "scored", "undecided", "stopped", "promoted"}] without the root, "studies":
+        [{"id", "kind", "nodes", "status", "look", "looks", "done", "trainings"}],
         "estimate": see `engine.archive.estimate.cost_to_go`}`.
 
     Raises:
@@ -34,7 +44,8 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     """
     archive = read_archive(folder.archive)
     run, candidates, trials, engine = archive.run(), archive.candidates(), archive.trials(), folder.engine()
-    scored = [c for c in candidates if c["overall"] is not None and c["status"] != "pruned"]
+    whole = [c for c in candidates if c["overall"] is not None and c.get("fidelity", WHOLE) == WHOLE]
+    scored = [c for c in whole if c["status"] != "pruned"]
     scored.sort(key=lambda c: -c["overall"])
     return {
         "run": {**run, "status": shown_status(run["status"], folder)},
@@ -47,13 +58,43 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         if engine
         else None,
         "candidates": dict(Counter(c["status"] for c in candidates)),
-        "best": [{key: c[key] for key in ("id", "name", "status", "overall")} for c in scored[:BEST]],
+        "baseline": baseline(candidates, trials),
+        "best": [{key: c.get(key) for key in SHOWN} for c in scored[:BEST]],
+        "rungs": rungs_table(candidates),
+        "studies": [_study(study, trials) for study in run.get("studies") or ()],
         "trials": [
             {key: t[key] for key in ("id", "candidate", "purpose", "status")}
             for t in trials
             if t["status"] in ("training", "scoring", "paused")
         ],
         "estimate": cost_to_go(run, candidates, trials, recent_calls(folder.llm)),
+    }
+
+
+def rungs_table(candidates: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How far the candidates besides the root got, a row a rung, ascending; empty for a run from before rungs."""
+    found: dict[float, dict[str, Any]] = {}
+    for candidate in (c for c in candidates if c["parent"] is not None):
+        reached = candidate.get("rungs") or []
+        for rung in reached:
+            row = {"rung": rung["rung"], "updates": rung["updates"], "scored": 0, "undecided": 0, "stopped": 0}
+            found.setdefault(rung["rung"], row | {"promoted": 0})["scored"] += 1
+        judged = {verdict["rung"] for verdict in candidate.get("promotions") or ()}
+        if reached and reached[-1]["rung"] not in judged and candidate["status"] in UNDECIDED:
+            found[reached[-1]["rung"]]["undecided"] += 1
+        for verdict in candidate.get("promotions") or ():
+            if verdict["rung"] in found:
+                found[verdict["rung"]]["promoted" if verdict["promoted"] else "stopped"] += 1
+    return [found[rung] for rung in sorted(found)]
+
+
+def _study(study: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    own = [t for t in trials if t.get("study") == study["id"]]
+    return {
+        **{key: study[key] for key in ("id", "kind", "nodes", "status", "looks")},
+        "look": study.get("look", 0) + 1,
+        "done": sum(t["status"] in ("scored", "failed") for t in own),
+        "trainings": len(study["arms"]) * study["seeds"],
     }
 
 
@@ -121,10 +162,46 @@ def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> Non
         print(f"  ends        {_end(found['estimate'], document['status'])}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(found["candidates"].items()))
     print(f"  candidates  {counts or 'none yet'}")
+    _say_level(found)
     for candidate in found["best"]:
-        print(f"  {candidate['overall']:10.1f}  {candidate['id']} {one_line(candidate['name'])}")
+        print(f"  {candidate['overall']:10.1f}  {candidate['id']} {one_line(candidate['name'])}{_worth(candidate)}")
+    for rung in found["rungs"]:
+        parts = [f"{rung[key]} {said}" for key, said in RUNG_WORDS if rung[key]]
+        print(f"  @{rung['updates']:<9}  {', '.join(parts)}")
+    for study in found["studies"]:
+        look = f"look {study['look']} of {len(study['looks'])}, " if study["status"] == "running" else ""
+        of = ", ".join(map(one_line, study["nodes"]))
+        done = f"{study['done']}/{study['trainings']} trainings"
+        print(f"  {study['id']:<10}  {one_line(study['status'])}: {look}{done} of {of}")
     for trial in found["trials"]:
         print(f"  {trial['status']:>10}  {trial['id']}")
+
+
+RUNG_WORDS = (("scored", "scored"), ("promoted", "went on"), ("stopped", "stopped"), ("undecided", "undecided"))
+
+
+def _say_level(found: Mapping[str, Any]) -> None:
+    """The root's level and noise, and what that noise alone would make of the best of so many."""
+    root = found["baseline"]
+    if root["overall_mean"] is None:
+        return
+    spread = "" if root["overall_std"] is None else f" ±{root['overall_std']:.1f}"
+    seeds = len(root["seeds"])
+    line = f"{root['overall_mean']:.1f}{spread} (mean, standard deviation) over {seeds} seed{'s' if seeds != 1 else ''}"
+    tried = found["rungs"][-1]["scored"] if found["rungs"] and found["rungs"][-1]["rung"] == WHOLE else 0
+    if root["overall_std"] is not None and tried > 1:
+        line += f"; chance alone: best of {tried} about {expected_best(tried, root['overall_std']):+.1f}"
+    print(f"  root        {line}")
+
+
+def _worth(candidate: Mapping[str, Any]) -> str:
+    """The gain over the root with its interval and mark, and what a confirmation said."""
+    gain, confirmed = candidate["gain"], candidate["confirmed"]
+    said = (
+        [f"{gain['value']:+.1f} ({gain['low']:+.1f} to {gain['high']:+.1f}): {one_line(gain['mark'])}"] if gain else []
+    )
+    said += [one_line(confirmed["verdict"])] if confirmed else []
+    return "".join(f", {part}" for part in said)
 
 
 def _to_go(estimate: dict[str, Any]) -> str:
