@@ -19,6 +19,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "restore": "steer",
         "pin": "steer",
         "unpin": "steer",
+        "promote": "steer",
         "direct": "suggest",
         "weights": "suggest",
         "inject": "suggest",

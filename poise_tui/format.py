@@ -66,6 +66,9 @@ class Glyphs:
     trough: str
     braille: bool
     ellipsis: str
+    mark: dict[str, str]
+    """What an interval over the root says."""
+    confirmed: str
 
 
 UNICODE = Glyphs(
@@ -93,6 +96,8 @@ UNICODE = Glyphs(
     trough="░",
     braille=True,
     ellipsis="…",
+    mark={"better": "▲", "worse": "▼", "can't tell": "≈"},
+    confirmed="★",
 )
 
 ASCII = Glyphs(
@@ -120,6 +125,8 @@ ASCII = Glyphs(
     trough="-",
     braille=False,
     ellipsis="~",
+    mark={"better": "^", "worse": "v", "can't tell": "?"},
+    confirmed="$",
 )
 
 

@@ -5,10 +5,13 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import stdev
 from types import MappingProxyType
 from typing import Any
 
 import orjson
+
+from engine.stats.noise import expected_best
 
 METRICS: tuple[str, ...] = ("reward", "correct", "kl", "entropy", "length", "grad_norm", "clip_fraction")
 """What the curves can show, in the order in which a key goes through them."""
@@ -69,6 +72,22 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """Points of Overall over the root at the same rung, with the 95 % interval, as the engine has it."""
+
+    value: float
+    low: float
+    high: float
+    mark: str
+    """better, worse or can't tell."""
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
 class Candidate:
     """One node of the tree."""
 
@@ -82,6 +101,15 @@ class Candidate:
     packed: bytes
     """The document as JSON: a tenth of the memory that it takes as objects."""
     trials: tuple[Trial, ...] = ()
+    gain: Gain | None = None
+    fidelity: float = 1.0
+    """Share of a whole training that `overall` is from."""
+    updates: int | None = None
+    """After which it was scored, where that was before the end."""
+    seeds: tuple[float, ...] = ()
+    """Overall of each training that got as far."""
+    verdict: str | None = None
+    """Of its confirmation."""
 
     def document(self) -> dict[str, Any]:
         """All that the archive knows of it."""
@@ -179,9 +207,18 @@ class Snapshot:
 
     @cached_property
     def best(self) -> Candidate | None:
-        """The candidate with the highest Overall that was not pruned."""
-        scored = [c for c in self.candidates.values() if c.overall is not None and c.status != "pruned"]
+        """The candidate with the highest Overall of a whole training that was not pruned."""
+        known = (c for c in self.candidates.values() if c.overall is not None and c.status != "pruned")
+        scored = [c for c in known if c.fidelity >= 1]
         return max(scored, key=lambda c: c.overall or 0.0, default=None)
+
+    @cached_property
+    def chance(self) -> tuple[int, float] | None:
+        """How many candidates were scored, and the gain that chance alone would give the best of so many."""
+        scored = sum(c.overall is not None for c in self.candidates.values()) - 1
+        if self.root is None or len(self.root.seeds) < 2 or scored < 1:
+            return None
+        return scored, expected_best(scored, stdev(self.root.seeds))
 
     @cached_property
     def training_began(self) -> bool:
@@ -189,8 +226,12 @@ class Snapshot:
         return any(t.step > 0 for c in self.candidates.values() for t in c.trials)
 
     def delta(self, candidate: Candidate) -> float | None:
-        """Overall above the root's; None for the root and where either has none."""
+        """Overall above the root's at the same rung; None for the root and where that is not known."""
         root = self.root
+        if candidate.gain is not None:
+            return candidate.gain.value
+        if candidate.fidelity < 1:
+            return None
         if root is None or candidate.id == root.id or candidate.overall is None or root.overall is None:
             return None
         return candidate.overall - root.overall

@@ -12,7 +12,20 @@ import orjson
 from engine.archive.events import Event
 from poise_tui.commands.progress import Progress
 from poise_tui.format import one_line
-from poise_tui.snapshot import METRICS, Branch, Candidate, Curve, Gpu, Json, LogLine, Machine, Run, Snapshot, Trial
+from poise_tui.snapshot import (
+    METRICS,
+    Branch,
+    Candidate,
+    Curve,
+    Gain,
+    Gpu,
+    Json,
+    LogLine,
+    Machine,
+    Run,
+    Snapshot,
+    Trial,
+)
 
 LOG_LINES = 1000
 """How much the log pane remembers."""
@@ -115,9 +128,7 @@ class Store:
         if (spent := event.data.get("spent")) is not None:
             self._run = replace(self._run, usd=float(spent["llm_usd"]), gpu_seconds=float(spent["gpu_seconds"]))
             if float(spent["wall_seconds"]) > self._run.clock_base:
-                self._run = replace(
-                    self._run, clock_base=float(spent["wall_seconds"]), clock_since=event.time
-                )
+                self._run = replace(self._run, clock_base=float(spent["wall_seconds"]), clock_since=event.time)
 
     def _candidate_created(self, event: Event) -> None:
         self._put(_candidate(event.data))
@@ -247,6 +258,8 @@ def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
 
 def _candidate(document: Json, trials: tuple[Trial, ...] = ()) -> Candidate:
     cause, parent = document.get("cause"), document["parent"]
+    last = next(reversed(document.get("rungs") or ()), None)
+    fidelity = float(last["rung"]) if last else 1.0
     return Candidate(
         id=str(document["id"]),
         name=one_line(document["name"]),
@@ -257,7 +270,18 @@ def _candidate(document: Json, trials: tuple[Trial, ...] = ()) -> Candidate:
         pinned=bool(document.get("pinned")),
         packed=bytes(memoryview(orjson.dumps(document))),  # a copy: orjson's own keeps kilobytes of spare room
         trials=trials,
+        gain=_gain(document.get("gain")),
+        fidelity=fidelity,
+        updates=int(last["updates"]) if last and fidelity < 1 else None,
+        seeds=tuple(float(score) for score in last["overalls"]) if last else (),
+        verdict=one_line(confirmed["verdict"]) if (confirmed := document.get("confirmed")) else None,
     )
+
+
+def _gain(found: Json | None) -> Gain | None:
+    if found is None:
+        return None
+    return Gain(float(found["value"]), float(found["low"]), float(found["high"]), str(found["mark"]))
 
 
 def _level(event: Event) -> str:

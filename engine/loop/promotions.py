@@ -202,4 +202,4 @@ def carry_out(engine: Engine, candidate: str, again: bool = False) -> None:
     for trial in engine.book.own_trials(candidate):
         if trial["status"] == WAITING:
             engine.book.update_trial(trial["id"], status="stopped")
-    close(engine, candidate, "stopped", f"stopped: {last['why']}")
+    close(engine, candidate, "stopped", last["why"])

@@ -9,6 +9,9 @@ from poise_tui.format import one_line
 
 MILESTONES = 4
 """Lines a training gets between its start and its end."""
+FIRST = ("-search-0", "-control-0")
+"""How the trainings are called whose progress is told."""
+ONCE = ("queued", "verifying", "training", "scoring")
 
 
 class Progress:
@@ -20,6 +23,8 @@ class Progress:
         self._overall: dict[str, float] = {}
         self._steps: dict[str, int] = {}
         self._milestones: dict[str, int] = {}
+        self._gain: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def lines(self, event: Event) -> Iterator[str]:
         """What to print for one event; nothing for most."""
@@ -49,22 +54,32 @@ class Progress:
                     yield f"{self._node(node)}, from {data['parent']}: {hypothesis}"
             case "candidate.updated" if data.get("overall") is not None:
                 self._overall[str(node)] = data["overall"]
-            case "candidate.status":
+                if (gain := data.get("gain")) is not None:
+                    half = (gain["high"] - gain["low"]) / 2
+                    self._gain[str(node)] = f" ({gain['value']:+.1f} ±{half:.1f} over the root: {gain['mark']})"
+            case "candidate.status" if self._is_news(str(node), data["status"]):
                 score = self._overall.get(str(node)) if data["status"] == "scored" else None
-                shown = "" if score is None else f" {score:.1f}"
+                shown = "" if score is None else f" {score:.1f}" + self._gain.get(str(node), "")
                 yield f"{self._node(node)} {data['status']}{shown}" + _because(data.get("cause"))
             case "trial.created":
                 self._steps[data["id"]] = data["steps"]
-            case "trial.metrics" if data["points"]:
+            case "trial.metrics" if data["points"] and str(data["trial"]).endswith(FIRST):
                 yield from self._milestone(data["trial"], data["points"][-1])
-            case "trial.updated" if data.get("status") in ("scored", "failed") and "-search-" not in data["trial"]:
+            case "trial.updated" if data.get("status") in ("scored", "failed") and "-baseline-" in data["trial"]:
                 score = data.get("overall")
                 yield f"{one_line(data['trial'])} {data['status']}" + ("" if score is None else f" {score:.1f}")
             case "steering":
                 target = f" {one_line(data['node'])}" if data.get("node") else ""
                 yield f"{one_line(data['command'])}{target} (by {one_line(data['by'])})"
-            case "log" if data["level"] in ("warning", "error"):
-                yield f"{data['level']}: {one_line(data['message'])}"
+            case "log":
+                level = "" if data["level"] == "info" else f"{data['level']}: "
+                yield level + one_line(data["message"])
+
+    def _is_news(self, node: str, status: str) -> bool:
+        """A candidate trains and is scored at every rung: that it does so is said once."""
+        before = (node, status) in self._told
+        self._told.add((node, status))
+        return not before or status not in ONCE
 
     def _node(self, node: str | None) -> str:
         return f"{node} {self._names.get(str(node), '')}".rstrip()

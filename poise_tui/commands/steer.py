@@ -1,4 +1,4 @@
-"""`poise pause | resume | stop | prune | restore | pin | unpin`: one command to a run's engine each."""
+"""`poise pause | resume | stop | prune | restore | pin | unpin | promote`: one command to a run's engine each."""
 
 from pathlib import Path
 
@@ -125,3 +125,14 @@ def pin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
 def unpin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
     """Take the mark of a node away."""
     _steer_node("unpin", "unpinned", target, runs_dir)
+
+
+@click.command("promote")
+@node_argument
+@runs_dir_option
+def promote_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
+    """Let a node that was stopped at a rung go on to the next one, where it is judged again."""
+    run, node = _run_and_node(target)
+    connection = client.connect(run, runs_dir)
+    updates = connection.send("promote", node)["updates"]
+    print(f"{connection.folder.id}: {one_line(node)} goes on to update {updates}")

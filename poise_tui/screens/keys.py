@@ -49,6 +49,7 @@ KEYS = (
     Key("space", "Space", "pause_node", "pause or resume the selected node", "Steer", "pause", True),
     Key("x", "x", "prune", "prune the selected node's branch (asks)", "Steer", "prune", True),
     Key("u", "u", "restore", "take the pruning of the branch back", "Steer", "", True),
+    Key("n", "n", "promote", "let a node that stopped at a rung go on to the next", "Steer", "", True),
     Key("P", "P", "pause_run", "pause or resume the whole run", "Steer", "pause all", True),
     Key("question_mark", "?", "help", "this help", "Leave", "help"),
     Key("q,ctrl+c", "q, ^c", "leave", "leave: the run goes on, or is stopped (asks)", "Leave", "leave"),

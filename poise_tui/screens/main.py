@@ -224,6 +224,11 @@ class Dashboard(Screen[None]):
         if (node := self._selected()) is not None:
             self._send("restore", node.id)
 
+    def action_promote(self) -> None:
+        """Let the selected node go on from the rung where it was stopped."""
+        if (node := self._selected()) is not None:
+            self._send("promote", node.id)
+
     def action_pause_run(self) -> None:
         """Pause the run, or resume it."""
         if not self._refused():

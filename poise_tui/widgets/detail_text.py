@@ -9,6 +9,7 @@ from textual.highlight import highlight
 from poise_tui.candidate_files import CandidateFiles, Sample
 from poise_tui.format import many_lines, number, one_line, signed
 from poise_tui.snapshot import Candidate, Snapshot
+from poise_tui.widgets.evidence_text import evidence
 
 MUTED = "$foreground 60%"
 MOST_SAMPLES = 64
@@ -41,6 +42,7 @@ def idea(candidate: Candidate, snapshot: Snapshot) -> Content:
         params = ", ".join(f"{k}={v}" for k, v in _mapping(mechanism.get("params")).items())
         parts.append(Content(f"  {one_line(mechanism.get('name'))}({one_line(params)})"))
     parts += [] if mechanisms else [Content("  none: this is plain GRPO")]
+    parts += evidence(document)
     parts += _verification(_mapping(document.get("verification")))
     parts += _decision(_mapping(document.get("decision")), candidate, snapshot)
     return Content("\n").join(parts)
@@ -101,12 +103,12 @@ def scores(candidate: Candidate, snapshot: Snapshot) -> Content:
     """Every task with its interval, beside the root's."""
     benchmarks = _mapping(candidate.document().get("benchmarks"))
     root = snapshot.root
-    ours, roots = candidate.overall, None if root is None else root.overall
+    ours = candidate.overall
     lines = [_title(f"{candidate.id} {candidate.name}"), Content("")]
     if not benchmarks:
         why = candidate.cause or f"it is {candidate.status}"
         return Content("\n").join([*lines, Content.styled(f"no scores yet: {why}", MUTED)])
-    of_root = _mapping(root.document().get("benchmarks")) if root is not None else {}
+    of_root, roots = _at_its_rung(candidate, root)
     head = f"{'task':<10}{'metric':<9}{'value':>6}  {'95% interval':<15}{'root':>6}{'diff':>7}"
     lines.append(Content.styled(head, MUTED))
     for task, score in benchmarks.items():
@@ -120,6 +122,19 @@ def scores(candidate: Candidate, snapshot: Snapshot) -> Content:
     if snapshot.root is not None:
         lines += _baselines(snapshot.root)
     return Content("\n").join(lines)
+
+
+def _at_its_rung(candidate: Candidate, root: Candidate | None) -> tuple[Mapping[str, Any], float | None]:
+    """The root's tasks and Overall where the candidate was scored: after as many updates, on the same problems."""
+    if root is None:
+        return {}, None
+    document = root.document()
+    if candidate.fidelity >= 1:
+        return _mapping(document.get("benchmarks")), root.overall
+    rungs = _mapping(document.get("result")).get("rungs") or ()
+    nothing: Mapping[str, Any] = {}
+    at = next((r for r in rungs if r.get("rung") == candidate.fidelity), nothing)
+    return _mapping(at.get("benchmarks")), _float(at.get("overall"))
 
 
 def _against(row: str, value: float | None, root: float | None, is_root: bool, style: str = "") -> Content:

@@ -1,6 +1,7 @@
 """The first line: which run, how it goes, how far it is, what it found and what it cost."""
 
 from collections.abc import Callable
+from statistics import stdev
 
 from textual.content import Content
 from textual.widgets import Static
@@ -64,10 +65,19 @@ class Header(Static):
             (1, Content(f"{done}/{run.total}" if run.total else f"{done} done")),
         ]
         if (best := snapshot.best) is not None:
-            delta = signed(snapshot.delta(best))
+            delta = signed(snapshot.delta(best)) + (f" ±{number(best.gain.half)}" if best.gain else "")
             parts.append((0, Content(f"best {number(best.overall)}")))
             if delta:
                 parts.append((1, Content.styled(f"{delta} vs root ({best.id})", "$success")))
+        confirmed = sum(c.verdict == "confirmed" for c in snapshot.candidates.values())
+        if confirmed:
+            parts.append((2, Content.styled(f"{confirmed} confirmed", "bold $success")))
+        if (root := snapshot.root) is not None and len(root.seeds) > 1:
+            told = f"root {number(root.overall)} ±{number(stdev(root.seeds))} ({len(root.seeds)} seeds)"
+            parts.append((2, Content(told)))
+        if snapshot.chance is not None:
+            many, points = snapshot.chance
+            parts.append((3, Content(f"chance alone {signed(points)} (best of {many})")))
         parts.append((1, Content(duration(run.elapsed(self._clock())))))
         spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
         parts.append((3, Content(spent)))

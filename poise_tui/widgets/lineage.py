@@ -33,7 +33,7 @@ class Lineage(LinesPane):
         *(f"status--{status}" for status in STATUSES),
     }
     BORDER_TITLE = "1 candidates"
-    BORDER_SUBTITLE = "Overall  vs root"
+    BORDER_SUBTITLE = "Overall or @update, vs root"
 
     @dataclass
     class Selected(Message):
@@ -195,9 +195,16 @@ class Lineage(LinesPane):
             return [(f"{shown:>8} {percent:>3}% ", status)]
         if candidate.overall is None:
             return [(f"{candidate.status:>13} ", status)]
-        delta = self._snapshot.delta(candidate)
+        delta, gain = self._snapshot.delta(candidate), candidate.gain
         mood = "lineage--better" if (delta or 0) > 0 else "lineage--worse"
+        mark = " " if gain is None else self._glyphs.mark.get(gain.mark, " ")
+        if gain is not None and gain.mark == "can't tell":
+            mood = "lineage--guide"
+        if candidate.verdict == "confirmed":
+            mark = self._glyphs.confirmed
+        # A score at a rung is never shown beside whole ones: there is the update instead.
+        shown = f"@{candidate.updates}" if candidate.updates is not None else number(candidate.overall)
         return [
-            (f"{number(candidate.overall):>6}", Style(bold=True)),
-            (f"{signed(delta):>7} ", self.get_component_rich_style(mood)),
+            (f"{shown:>6}", Style(bold=candidate.updates is None)),
+            (f"{signed(delta):>7}{mark}", self.get_component_rich_style(mood)),
         ]

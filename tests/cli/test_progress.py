@@ -37,11 +37,27 @@ def test_a_training_gets_a_line_at_each_quarter_and_no_more() -> None:
 
 
 def test_metrics_without_a_reward_or_of_an_unknown_trial_break_nothing() -> None:
-    created = Event("trial.created", "c001", {"id": "a", "steps": 4})
-    nothing = Event("trial.metrics", "c001", {"trial": "a", "points": []})
-    null = Event("trial.metrics", "c001", {"trial": "a", "points": [{"step": 1, "reward": None}]})
+    created = Event("trial.created", "c001", {"id": "c001-search-0", "steps": 4})
+    nothing = Event("trial.metrics", "c001", {"trial": "c001-search-0", "points": []})
+    null = Event("trial.metrics", "c001", {"trial": "c001-search-0", "points": [{"step": 1, "reward": None}]})
     stranger = Event("trial.metrics", "c009", {"trial": "b", "points": [{"step": 1}]})
-    assert said(created, nothing, null, stranger) == ["  0:00  a update 1/4"]
+    assert said(created, nothing, null, stranger) == ["  0:00  c001-search-0 update 1/4"]
+
+
+def test_trainings_at_rungs_are_told_once_and_further_seeds_not_at_all() -> None:
+    status = [Event("candidate.status", "c001", {"status": s, "cause": None}) for s in ("training", "scoring") * 3]
+    seed = Event("trial.created", "c001", {"id": "c001-search-1", "steps": 4})
+    metrics = Event("trial.metrics", "c001", {"trial": "c001-search-1", "points": [{"step": 4, "reward": 1.0}]})
+    assert [line[8:] for line in said(*status, seed, metrics)] == ["c001 training", "c001 scoring"]
+
+
+def test_a_score_is_told_with_what_it_says_over_the_root() -> None:
+    gain = {"value": 9.0, "low": 5.0, "high": 13.0, "mark": "better"}
+    lines = said(
+        Event("candidate.updated", "c001", {"overall": 61.0, "gain": gain}),
+        Event("candidate.status", "c001", {"status": "scored", "cause": None}),
+    )
+    assert [line[8:] for line in lines] == ["c001 scored 61.0 (+9.0 ±4.0 over the root: better)"]
 
 
 def test_a_candidate_is_followed_from_its_proposal_to_its_score_or_cause() -> None:
@@ -69,9 +85,9 @@ def test_the_trainings_of_the_baseline_show_the_noise() -> None:
     assert [line[8:] for line in lines] == ["c000-baseline-1 scored 30.1"], "a search trial is its candidate's score"
 
 
-def test_only_warnings_and_errors_of_the_log_are_shown() -> None:
+def test_lines_of_the_log_are_shown_with_their_level() -> None:
     levels = [Event("log", None, {"level": level, "message": "m"}) for level in ("info", "warning", "error")]
-    assert [line[8:] for line in said(*levels)] == ["warning: m", "error: m"]
+    assert [line[8:] for line in said(*levels)] == ["m", "warning: m", "error: m"]
 
 
 def test_following_an_ended_run_prints_it_and_returns(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,8 +85,8 @@ def events(status: str = "finished") -> list[Event]:
     }
     found.append((0, "run.created", None, run))
     found.append((0.1, "run.status", None, {"status": "running", "reason": "engine started"}))
-    found += scored("c000", "GRPO", None, 52.5, 1)
-    found += scored("c001", "Gate-GRPO", "c000", 79.0, 20)
+    found += scored("c000", "GRPO", None, 52.5, 1, seeds=[52.5, 50.1, 54.9], by_rung=31.0)
+    found += scored("c001", "Gate-GRPO", "c000", 79.0, 20, gain=[26.5, 20.5, 32.5, "better"], confirmed=CONFIRMED)
     found.append((41, "candidate.created", "c002", candidate("c002", "Clip-GRPO", "c001", "queued")))
     found += trial("c002", 42, "training")
     found.append((43, "candidate.status", "c002", {"status": "training", "cause": None}))
@@ -96,6 +96,7 @@ def events(status: str = "finished") -> list[Event]:
     found.append((48, "candidate.created", "c004", candidate("c004", "Pruned-GRPO", "c001", "queued")))
     found.append((49, "steering", "c004", {"command": "prune", "node": "c004", "by": "cli"}))
     found.append((49, "candidate.status", "c004", {"status": "pruned", "cause": "pruned by the user with c004"}))
+    found += stopped("c005", "Brevity-GRPO", "c000", 49)
     found.append((50, "log", None, {"level": "warning", "message": "disk is filling"}))
     if status != "running":
         found.append((51, "run.status", None, {"status": status, "reason": "enough"}))
@@ -121,9 +122,26 @@ def metrics(node: str, at: float, step: int) -> tuple[float, str, str | None, di
     return (at, "trial.metrics", node, {"trial": f"{node}-search-0", "points": [point]})
 
 
+CONFIRMED = {
+    "verdict": "confirmed",
+    "study": "confirm-1",
+    "line": "gain +26.1 (+22.0 to +30.2) over 4 seeds of each, p 0.0001 below 0.0002",
+}
+
+
 def scored(
-    node: str, name: str, parent: str | None, overall: float, at: float
+    node: str,
+    name: str,
+    parent: str | None,
+    overall: float,
+    at: float,
+    *,
+    seeds: list[float] | None = None,
+    by_rung: float | None = None,
+    gain: list[Any] | None = None,
+    confirmed: dict[str, Any] | None = None,
 ) -> list[tuple[float, str, str | None, dict[str, Any]]]:
+    """Wholly trained; `by_rung` is its Overall after 12 updates."""
     found: list[tuple[float, str, str | None, dict[str, Any]]] = []
     found.append((at, "candidate.created", node, candidate(node, name, parent, "queued")))
     found += trial(node, at, "training")
@@ -132,9 +150,40 @@ def scored(
         (at + 18, "trial.updated", node, {"trial": f"{node}-search-0", "status": "scored", "overall": overall})
     )
     figures = {"overall": overall, "benchmarks": benchmarks(overall), "reflection": f"## Verdict\n{name} works."}
+    early = [] if by_rung is None else [{"rung": 0.25, "updates": 12, "seeds": [1], "overalls": [by_rung]}]
+    own = seeds or [overall]
+    whole = {"rung": 1.0, "updates": 48, "seeds": list(range(len(own))), "overalls": own}
+    result = [] if by_rung is None else [{"rung": 0.25, "overall": by_rung, "benchmarks": benchmarks(by_rung)}]
+    figures |= {"rungs": [*early, whole], "result": {"rung": 1.0, "rungs": result}, "gain": _gain(1.0, gain)}
+    figures["confirmed"] = confirmed
     found.append((at + 18, "candidate.updated", node, figures))
     found.append((at + 18, "candidate.status", node, {"status": "scored", "cause": None, "finished": START + at + 18}))
     return found
+
+
+def stopped(node: str, name: str, parent: str, at: float) -> list[tuple[float, str, str | None, dict[str, Any]]]:
+    """Judged after 12 updates, and not let on."""
+    why = "28.4 at 12 of 48 updates is rank 3 of 3; a chance of 2 % to end in the top quarter"
+    figures = {
+        "overall": 28.4,
+        "benchmarks": benchmarks(28.4),
+        "fidelity": 0.25,
+        "rungs": [{"rung": 0.25, "updates": 12, "seeds": [1], "overalls": [28.4]}],
+        "gain": _gain(0.25, [-2.6, -4.2, -1.0, "worse"]),
+        "promotions": [{"rung": 0.25, "promoted": False, "probability": 0.02, "why": why, "by": "rule"}],
+    }
+    return [
+        (at, "candidate.created", node, candidate(node, name, parent, "queued")),
+        (at + 0.2, "candidate.updated", node, figures),
+        (at + 0.3, "candidate.status", node, {"status": "stopped", "cause": why}),
+    ]
+
+
+def _gain(rung: float, found: list[Any] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    value, low, high, mark = found
+    return {"rung": rung, "value": value, "low": low, "high": high, "mark": mark, "seeds": 1, "root_seeds": 3}
 
 
 def write(runs: Path, status: str = "finished", name: str = "recorded") -> RunFolder:

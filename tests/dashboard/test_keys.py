@@ -116,7 +116,7 @@ async def test_read_only_refuses_every_key_that_steers(folder: RunFolder) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         steering = [k.keys.split(",")[0] for k in KEYS if k.steers]
-        assert len(steering) == 4
+        assert len(steering) == 5
         await pilot.press("j", *steering, "y")
         assert app.sent == [] and not isinstance(app.screen, Question)
 
@@ -168,7 +168,7 @@ async def test_two_thousand_nodes_are_one_screen_away(tmp_path: Path) -> None:
         f.write(b"".join(e.line() for e in more))
     app = Recorder(folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(app._snapshot.tree) == 2005, "all nodes")
+        await until(pilot, lambda: len(app._snapshot.tree) == 2006, "all nodes")
         await pilot.press("G")
         tree = app.screen.query_one(Lineage)
         await until(pilot, lambda: tree.selected is not None and tree.selected.id != "c000", "the last node")
