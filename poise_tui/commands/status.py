@@ -34,6 +34,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     Returns:
         `{"run": run document with the status users see, "folder", "engine": {"pid", "host", "silent_seconds"}|None,
         "candidates": {status: count}, "baseline": see `engine.archive.export.baseline`,
+        "chance": {"of", "points"}|None (what the best of so many scored ones would gain were all as good as the root),
         "best": [{"id", "name", "status", "overall", "gain", "confirmed"}] of whole trainings, "trials": [running],
         "rungs": [{"rung", "updates", "scored", "undecided", "stopped", "promoted"}] without the root, "studies":
         [{"id", "kind", "nodes", "status", "look", "looks", "done", "trainings"}],
@@ -47,6 +48,8 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     whole = [c for c in candidates if c["overall"] is not None and c.get("fidelity", WHOLE) == WHOLE]
     scored = [c for c in whole if c["status"] != "pruned"]
     scored.sort(key=lambda c: -c["overall"])
+    level = baseline(candidates, trials)
+    std, tried = level["overall_std"], sum(c["overall"] is not None and c["id"] != level["id"] for c in candidates)
     return {
         "run": {**run, "status": shown_status(run["status"], folder)},
         "folder": str(folder.path),
@@ -58,7 +61,8 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         if engine
         else None,
         "candidates": dict(Counter(c["status"] for c in candidates)),
-        "baseline": baseline(candidates, trials),
+        "baseline": level,
+        "chance": {"of": tried, "points": expected_best(tried, std)} if std is not None and tried > 1 else None,
         "best": [{key: c.get(key) for key in SHOWN} for c in scored[:BEST]],
         "rungs": rungs_table(candidates),
         "studies": [_study(study, trials) for study in run.get("studies") or ()],
@@ -188,9 +192,8 @@ def _say_level(found: Mapping[str, Any]) -> None:
     spread = "" if root["overall_std"] is None else f" ±{root['overall_std']:.1f}"
     seeds = len(root["seeds"])
     line = f"{root['overall_mean']:.1f}{spread} (mean, standard deviation) over {seeds} seed{'s' if seeds != 1 else ''}"
-    tried = found["rungs"][-1]["scored"] if found["rungs"] and found["rungs"][-1]["rung"] == WHOLE else 0
-    if root["overall_std"] is not None and tried > 1:
-        line += f"; chance alone: best of {tried} about {expected_best(tried, root['overall_std']):+.1f}"
+    if (chance := found["chance"]) is not None:
+        line += f"; chance alone: best of {chance['of']} about {chance['points']:+.1f}"
     print(f"  root        {line}")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from engine.archive.events import Event
 from engine.archive.store import Archive, Change
+from engine.stats.noise import expected_best
 from tests.cli.conftest import Poise, write_run
 
 TRIAL = {
@@ -78,7 +79,8 @@ def with_rungs(runs: Path) -> None:
 def test_it_says_what_the_scores_are_worth(poise: Poise, runs: Path) -> None:
     with_rungs(runs)
     lines = poise("status", "mine").stdout.splitlines()
-    assert "  root        31.0 ±1.4 (mean, standard deviation) over 2 seeds" in lines
+    alone = f"chance alone: best of 2 about {expected_best(2, 2**0.5):+.1f}"
+    assert f"  root        31.0 ±1.4 (mean, standard deviation) over 2 seeds; {alone}" in lines
     best = next(line for line in lines if "c001" in line)
     assert best.endswith(", +11.2 (+4.0 to +18.5): better")
     assert "  @12         2 scored, 1 went on, 1 stopped" in lines
