@@ -107,17 +107,18 @@ def _study(
             return Exit.DONE
     reader, handle = EventReader(folder.events), None
     reader.read()
-    if folder.engine() is None:
-        handle = client.resume_engine(folder.path, allow_weak_sandbox, **{kind: node}, seeds=seeds)
-    else:
-        connection.send(kind, node, seeds=seeds)
-    study = _newest(folder, kind, node)
     try:
-        _follow(folder, study["id"], reader)
+        if folder.engine() is None:
+            handle = client.resume_engine(folder.path, allow_weak_sandbox, **{kind: node}, seeds=seeds)
+        else:
+            connection.send(kind, node, seeds=seeds)
+        _follow(folder, _newest(folder, kind, node)["id"], reader)
         if handle is not None:  # it has nothing else to do
             handle.process.wait()
     except KeyboardInterrupt:
-        print(f"\n{study['id']} goes on without us: `poise status {folder.id}` tells how far it is", flush=True)
+        if folder.engine() is None:
+            raise
+        print(f"\nit goes on without us: `poise status {folder.id}` tells how far it is", flush=True)
         return Exit.ERROR
     return _result(folder, kind, node)
 
