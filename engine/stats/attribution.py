@@ -126,7 +126,7 @@ def _off(names: Sequence[str], name: str) -> dict[Subset, float]:
 
 def _effect(weights: Mapping[Subset, float], arms: Arms, level: float) -> Effect:
     found = contrast(list(weights.values()), [arms[s] for s in weights])
-    return Effect(found.value, *found.interval(level))
+    return Effect(found.value, *found.interval(1 - level))
 
 
 def _subsets(names: Sequence[str]) -> Iterator[Subset]:

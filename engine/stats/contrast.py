@@ -20,9 +20,12 @@ class Contrast:
     error: float
     df: float
 
-    def interval(self, level: float) -> tuple[float, float]:
-        """The two-sided t interval; a point where no sample has any spread."""
-        half = t_quantile(0.5 + level / 2, self.df) * self.error if self.error > 0 else 0.0
+    def interval(self, outside: float) -> tuple[float, float]:
+        """The two-sided t interval that misses the true value with probability `outside`, such as 0.05.
+
+        A point where no sample has any spread.
+        """
+        half = t_quantile(outside / 2, self.df) * self.error if self.error > 0 else 0.0
         return self.value - half, self.value + half
 
     @property
@@ -35,11 +38,12 @@ class Contrast:
         return float(2 * special.stdtr(self.df, -abs(self.value) / self.error))
 
 
-def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t; of the normal where df is infinite."""
+def t_quantile(tail: float, df: float) -> float:
+    """What Student's t (the normal, for infinite df) exceeds with probability `tail`; below 1e-30 as at 1e-30."""
     from scipy import special
 
-    return float(special.ndtri(probability) if df == inf else special.stdtrit(df, probability))
+    tail = max(tail, 1e-30)
+    return float(-special.ndtri(tail) if df == inf else -special.stdtrit(df, tail))
 
 
 def contrast(weights: Sequence[float], samples: Sequence[Sequence[float]]) -> Contrast:

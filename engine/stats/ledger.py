@@ -16,9 +16,13 @@ MANUAL_SHARE = 0.5
 """Of what is left, for one asked by hand: there is always something left, and never much after a few."""
 
 
+LEAST = 1e-15
+"""What is always left, where halving again and again comes to the end of floating point."""
+
+
 def left(taken: Sequence[float]) -> float:
     """What the family still has, `taken` being the alpha of every candidate of every earlier confirmation."""
-    return max(0.0, FAMILY - fsum(taken))
+    return max(LEAST, FAMILY - fsum(taken))
 
 
 def allot(taken: Sequence[float], nodes: int, *, automatic: bool) -> float:

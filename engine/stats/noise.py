@@ -45,7 +45,7 @@ def gain(own: Sequence[float], root: Sequence[float], level: float = LEVEL) -> G
         df = len(own) + len(root) - 2
         squares = variance(root) * (len(root) - 1) + (variance(own) * (len(own) - 1) if len(own) > 1 else 0.0)
         found = Contrast(fmean(own) - fmean(root), sqrt(squares / df * (1 / len(own) + 1 / len(root))), df)
-    low, high = found.interval(level)
+    low, high = found.interval(1 - level)
     return Gain(found.value, low, high, marked(low, high), len(own), len(root))
 
 
@@ -92,6 +92,6 @@ def pairing_pays(correlation: float | None, seeds: int, level: float = LEVEL) ->
     """
     if correlation is None or seeds < 2:
         return False
-    tail = 0.5 + level / 2
+    tail = (1 - level) / 2
     paired = t_quantile(tail, seeds - 1) * sqrt(max(0.0, 1 - correlation))
     return paired < t_quantile(tail, 2 * seeds - 2)

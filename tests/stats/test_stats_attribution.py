@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.stats.attribution import Effect, attribute, shapley_weights, subsets_for, verdict
@@ -27,6 +27,7 @@ def games(draw: st.DrawFn) -> tuple[tuple[str, ...], dict[frozenset[str], list[f
     return names, {s: draw(st.lists(score, min_size=2, max_size=3)) for s in all_subsets(names)}
 
 
+@settings(deadline=None)
 @given(games())
 def test_shapley_values_add_up_to_the_gain_of_the_whole(
     game: tuple[tuple[str, ...], dict[frozenset[str], list[float]]],
@@ -37,6 +38,7 @@ def test_shapley_values_add_up_to_the_gain_of_the_whole(
     assert total == pytest.approx(fmean(arms[frozenset(names)]) - fmean(arms[frozenset()]), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(games())
 def test_shapley_values_are_the_mean_over_all_orders(
     game: tuple[tuple[str, ...], dict[frozenset[str], list[float]]],

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 
 from engine.stats.confirm import DEFAULT_LOOKS, Plan, detectable, judge, power_of
 from engine.stats.ledger import FAMILY, allot, left
@@ -15,6 +15,7 @@ from engine.stats.looks import nominal_levels, spent
 ROOT = [52.1, 48.0, 55.3, 50.2, 51.7, 47.9, 53.4, 54.8, 49.1, 50.6]
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(2, 40), min_size=1, max_size=6).map(sorted), st.floats(1e-6, 0.2))
 def test_the_levels_of_all_looks_add_up_to_alpha(looks: list[int], alpha: float) -> None:
     levels = nominal_levels(looks, alpha)
@@ -49,6 +50,7 @@ def test_planned_looks_keep_the_error_also_with_few_seeds_and_unequal_spreads(
     assert crossed.mean() <= 0.05
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 10), st.booleans()), max_size=60))
 def test_all_confirmations_of_a_run_together_never_use_more_than_five_percent(asked: list[tuple[int, bool]]) -> None:
     taken: list[float] = []
@@ -117,6 +119,7 @@ def test_a_clear_loss_ends_at_its_look() -> None:
     assert found.high < 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=10, max_size=10), st.lists(st.floats(0, 100), min_size=10, max_size=10))
 def test_the_interval_excludes_no_gain_exactly_when_the_last_look_decides(a: list[float], b: list[float]) -> None:
     found = judge(a, b, plan(), 2)
@@ -138,6 +141,17 @@ def test_seeds_besides_the_plan_are_refused() -> None:
         judge(ROOT, ROOT, plan(), 3)
 
 
+@pytest.mark.parametrize("alpha", [1e-15, 1e-5, 0.025])
+@pytest.mark.parametrize("looks", [(4, 7, 50), (2, 50), (5, 7, 10)])
+def test_a_level_near_nothing_still_gives_numbers(alpha: float, looks: tuple[int, ...]) -> None:
+    asked = Plan(looks, alpha)
+    found = judge([v + 3 for v in ROOT[: looks[0]]], ROOT[: looks[0]], asked, 0)
+    assert found.verdict == "continue"
+    numbers = (found.low, found.high, found.p, found.power.value, found.power.detectable)
+    assert all(np.isfinite(x) for x in numbers)
+    assert found.low < found.gain < found.high
+
+
 def test_power_is_what_trainings_would_show() -> None:
     rng, n, draws = np.random.default_rng(2), 7, 20_000
     a, b = rng.normal(4, 1.0, (draws, n)), rng.normal(0, 3.0, (draws, n))
@@ -145,6 +159,14 @@ def test_power_is_what_trainings_would_show() -> None:
     t, df = (a.mean(1) - b.mean(1)) / np.sqrt(va + vb), (va + vb) ** 2 / (va**2 + vb**2) * (n - 1)
     shown = np.mean((2 * special.stdtr(df, -abs(t)) <= 0.0133) & (t > 0))
     assert power_of(4.0, (1.0, 9.0), n, 0.0133) == pytest.approx(shown, abs=0.03)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2.0, 4.0, 8.0])
+def test_power_with_equal_spreads_is_the_noncentral_t(gain: float) -> None:
+    n, level = 8, 0.01
+    bound = stats.t.isf(level / 2, 2 * n - 2)
+    wanted = stats.nct.sf(bound, 2 * n - 2, gain / np.sqrt(2 * 9.0 / n))
+    assert power_of(gain, (9.0, 9.0), n, level) == pytest.approx(wanted, abs=1e-3)
 
 
 def test_the_detectable_gain_is_detected_in_four_of_five() -> None:

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.stats.promotion import chance_of_top, promotion, rank_correlation
@@ -14,6 +14,7 @@ from engine.stats.promotion import chance_of_top, promotion, rank_correlation
 SCORES = st.lists(st.floats(0, 100).map(lambda x: round(x, 2)), min_size=4, max_size=40)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100), SCORES, st.integers(2, 4))
 def test_a_perfect_rung_without_noise_is_plain_successive_halving(own: float, earlier: list[float], eta: int) -> None:
     found = promotion([own], earlier, noise_std=0.0, correlation=1.0, eta=eta)
@@ -21,6 +22,7 @@ def test_a_perfect_rung_without_noise_is_plain_successive_halving(own: float, ea
     assert found.promoted == (rank <= ceil((len(earlier) + 1) / eta))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100), st.lists(st.floats(0, 100), max_size=40), st.floats(0, 10), st.integers(2, 4))
 def test_a_rung_that_says_nothing_about_the_end_stops_nobody(
     own: float, earlier: list[float], noise: float, eta: int
@@ -28,6 +30,7 @@ def test_a_rung_that_says_nothing_about_the_end_stops_nobody(
     assert promotion([own], earlier, noise_std=noise, correlation=0.0, eta=eta).promoted
 
 
+@settings(deadline=None)
 @given(SCORES, st.floats(0.1, 10), st.floats(0, 1))
 def test_a_higher_score_has_no_smaller_chance_but_for_rounding(
     earlier: list[float], noise: float, correlation: float
