@@ -57,7 +57,10 @@ def unclear(scores: Mapping[str, Sequence[float]], wanted: int, most: int) -> li
 
 def busy(engine: Engine) -> bool:
     """Whether trainings of finalists are under way, or are to be started now that the search has ended; starts them."""
-    table, wanted = engine.config.profile["search"]["rungs"], engine.config.profile["confirm"]["candidates"]
+    table = engine.config.profile["search"].get("rungs")
+    if table is None:  # a run from before there were rungs
+        return False
+    wanted = engine.config.profile["confirm"]["candidates"]
     best = dict(list(ranked(engine).items())[: table["finalists"]])
     own = [t for node in best for t in engine.book.own_trials(node)]
     if any(t["id"] in engine.active or t["id"] in engine.queue for t in own):
@@ -100,5 +103,6 @@ async def conclude(engine: Engine) -> None:
             engine.concluded = True
             await engine.notify()
             return
+        await engine.notify()  # for the workers: there may be new trainings
         async with engine.changed:
             await engine.changed.wait()
