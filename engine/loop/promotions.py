@@ -166,7 +166,7 @@ def _decide(engine: Engine, candidate: str) -> None:
         everybody=[fmean(s) for s in at_rung.values()],
     )
     judged = promotion(
-        own,
+        [fmean(own)],  # the correlation is one of means over as many seeds
         earlier,
         noise_std=stdev(root) if len(root) > 1 else 0.0,
         correlation=min(correlation, 1.0),

@@ -183,7 +183,7 @@ class ConfirmTable(_Table):
     """How many, at the end of a search; 0: none unless `poise confirm` asks for it."""
     seeds: Annotated[int, Field(ge=2)] = 10
     """Fresh trainings of each, and of the root."""
-    looks: list[Annotated[int, Field(ge=2)]] = [4, 7]
+    looks: list[Annotated[int, Field(ge=2)]] = [5, 7]
     """Seeds after which the results are looked at before the end, planned beforehand."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """False confirmations of all that a run attempts together."""
