@@ -1,6 +1,6 @@
 """How well an early score tells the final one: real trainings of the tiny profile, scored on their way.
 
-    python -P -m benchmarks.rung_landscape run OUT.jsonl [--seeds 2] [--workers 2]     # about 40 minutes on 2 idle cores
+    python -P -m benchmarks.rung_landscape run OUT.jsonl [--seeds 2] [--workers 2]   # about 40 minutes on 2 idle cores
     python -P -m benchmarks.rung_landscape table OUT.jsonl
 
 Resumable: a line a training. The same trainings as a run's: through the launcher, from rung to rung from checkpoints.
