@@ -101,7 +101,7 @@ def test_nothing_of_the_grader_the_recorder_or_verification_is_in_it() -> None:
         "PoiseError",
         "grader",
         "self.on_batch",
-        "frozen",
+        "self.frozen",
         "crossover",
         "verification",
         "engine.",
