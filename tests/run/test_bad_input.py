@@ -109,6 +109,7 @@ def test_a_model_that_is_not_there_is_said_before_a_folder_is_made(world: World)
     assert not (world.path / "runs" / "r").exists()
 
 
+@pytest.mark.slow
 def test_a_root_of_ones_own_is_verified_and_its_mechanisms_are_known(world: World) -> None:
     quick = str(profile(world.path, baseline_seeds="1"))
     arguments = ("run", "--headless", "--profile", quick, "--candidates", "1", "--workers", "2", "--seed", "1")

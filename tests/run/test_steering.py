@@ -61,6 +61,7 @@ def test_a_paused_node_frees_its_process_and_goes_on_from_its_checkpoint(world: 
     assert steps == list(range(1, int(LONG["updates"]) + 1))
 
 
+@pytest.mark.slow
 def test_pausing_the_run_stops_all_trainings_until_it_is_resumed(world: World) -> None:
     client, events = start(world, "--candidates", "1", "--workers", "2", **LONG, baseline_seeds="1")
     events.wait("trial.metrics", "c000")
@@ -74,6 +75,7 @@ def test_pausing_the_run_stops_all_trainings_until_it_is_resumed(world: World) -
     assert {c["status"] for c in world.export("r")["candidates"]} == {"scored"}
 
 
+@pytest.mark.slow
 def test_a_pruned_branch_is_killed_and_can_be_restored(world: World) -> None:
     client, events = start(world, "--candidates", "2", "--workers", "2", **LONG, baseline_seeds="1")
     events.wait("trial.metrics", "c001")
@@ -137,7 +139,7 @@ def test_unknown_nodes_and_runs_are_one_clear_line(world: World) -> None:
     assert refused.returncode == 4 and "no engine runs r" in refused.stderr
 
 
-@pytest.mark.parametrize("how", ["stop", "kill -9"])
+@pytest.mark.parametrize("how", [pytest.param("stop", marks=pytest.mark.slow), "kill -9"])
 def test_a_run_that_was_stopped_or_killed_ends_as_if_nothing_had_happened(
     finished: Finished, world: World, how: str
 ) -> None:

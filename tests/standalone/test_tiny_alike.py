@@ -1,4 +1,4 @@
-"""The tiny profile itself: our trainer and its grader, the exported file with reward functions and its own settings."""
+"""The tiny profile itself: our trainer and its grader, the exported file with reward functions and its settings."""
 
 from __future__ import annotations
 

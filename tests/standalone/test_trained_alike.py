@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,38 +150,52 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("plain")
 
 
+Weights = dict[str, torch.Tensor]
+QUICK = ("GRPO", "Rollout stages", "Controller")
+SOME = [pytest.param(case, marks=() if case.name in QUICK else pytest.mark.slow) for case in CASES]
+
+
 @pytest.fixture(scope="module")
-def weights(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """By case: what its exported trainer trained."""
-    for case in CASES:
-        (folder / case.name).mkdir()
-    return {case.name: trained(plain(case, folder / case.name, **SAVING)) for case in CASES}
+def weights(folder: Path) -> Callable[[Case], Weights]:
+    """What a case's exported trainer trained; once."""
+
+    @cache
+    def of(name: str) -> Weights:
+        (folder / name).mkdir()
+        return trained(plain(CASES[IDS.index(name)], folder / name, **SAVING))
+
+    return lambda case: of(case.name)
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.parametrize("case", SOME, ids=IDS)
 def test_an_exported_file_trains_to_the_same_weights_bit_for_bit(
-    case: Case, weights: dict[str, dict[str, torch.Tensor]], tmp_path: Path
+    case: Case, weights: Callable[[Case], Weights], tmp_path: Path
 ) -> None:
-    assert same(trained(ours(case, tmp_path)), weights[case.name])
+    assert same(trained(ours(case, tmp_path)), weights(case))
 
 
-@pytest.mark.parametrize("case", CASES[1:], ids=IDS[1:])
-def test_each_of_them_trains_otherwise_than_grpo(case: Case, weights: dict[str, dict[str, torch.Tensor]]) -> None:
-    assert not same(weights["GRPO"], weights[case.name])
+@pytest.mark.parametrize("case", SOME[1:], ids=IDS[1:])
+def test_each_of_them_trains_otherwise_than_grpo(case: Case, weights: Callable[[Case], Weights]) -> None:
+    assert not same(weights(CASES[0]), weights(case))
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[6]], ids=["Controller", "Own generator"])
-@pytest.mark.parametrize("stopped", [3, 4], ids=["in the middle of a batch", "between batches"])
+@pytest.mark.parametrize(
+    "case", [CASES[3], pytest.param(CASES[6], marks=pytest.mark.slow)], ids=["Controller", "Own generator"]
+)
+@pytest.mark.parametrize(
+    "stopped", [3, pytest.param(4, marks=pytest.mark.slow)], ids=["in the middle of a batch", "between batches"]
+)
 def test_a_training_that_goes_on_from_a_checkpoint_ends_at_the_same_weights(
-    case: Case, stopped: int, weights: dict[str, dict[str, torch.Tensor]], folder: Path, tmp_path: Path
+    case: Case, stopped: int, weights: Callable[[Case], Weights], folder: Path, tmp_path: Path
 ) -> None:
-    checkpoint = folder / case.name / f"checkpoint-{stopped}"
-    assert same(trained(plain(case, tmp_path), checkpoint), weights[case.name])
+    whole = weights(case)
+    assert same(trained(plain(case, tmp_path), folder / case.name / f"checkpoint-{stopped}"), whole)
 
 
 def test_a_checkpoint_without_the_state_of_its_mechanisms_is_refused(
-    weights: dict[str, dict[str, torch.Tensor]], folder: Path, tmp_path: Path
+    weights: Callable[[Case], Weights], folder: Path, tmp_path: Path
 ) -> None:
+    weights(CASES[0])
     checkpoint = folder / "GRPO" / "checkpoint-2"
     (checkpoint / "mechanisms.json").unlink()
     with pytest.raises(ValueError, match=r"checkpoint-2 has no mechanisms\.json"):
