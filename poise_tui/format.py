@@ -69,6 +69,8 @@ class Glyphs:
     mark: dict[str, str]
     """What an interval over the root says."""
     confirmed: str
+    half: str
+    """Before half the width of an interval."""
 
 
 UNICODE = Glyphs(
@@ -98,6 +100,7 @@ UNICODE = Glyphs(
     ellipsis="…",
     mark={"better": "▲", "worse": "▼", "can't tell": "≈"},
     confirmed="★",
+    half="±",
 )
 
 ASCII = Glyphs(
@@ -125,8 +128,9 @@ ASCII = Glyphs(
     trough="-",
     braille=False,
     ellipsis="~",
-    mark={"better": "^", "worse": "v", "can't tell": "?"},
-    confirmed="$",
+    mark={"better": "+", "worse": "-", "can't tell": "~"},
+    confirmed="*",
+    half="+-",
 )
 
 

@@ -69,6 +69,8 @@ class Trial:
     steps: int
     overall: float | None
     curve: Curve
+    updates: int | None = None
+    """After which its furthest score was taken."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ class Run:
     gpu_seconds: float
     sandbox: str = "full"
     """The level reached, as the run document says it."""
+    rungs: tuple[int, ...] = ()
+    """The updates at which candidates are judged; the last ones are those of a whole training."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that engines have spent on the run; `now` is unix time."""
@@ -216,25 +220,29 @@ class Snapshot:
     def chance(self) -> tuple[int, float] | None:
         """How many candidates were scored, and the gain that chance alone would give the best of so many."""
         scored = sum(c.overall is not None for c in self.candidates.values()) - 1
-        if self.root is None or len(self.root.seeds) < 2 or scored < 1:
+        if (level := self.level) is None or len(level) < 2 or scored < 1:
             return None
-        return scored, expected_best(scored, stdev(self.root.seeds))
+        return scored, expected_best(scored, stdev(level))
+
+    @cached_property
+    def level(self) -> tuple[float, ...] | None:
+        """The root's scores after whole trainings, one a seed; None before the first."""
+        root = self.root
+        if root is None or root.fidelity < 1 or root.overall is None:
+            return None
+        # A run from before rungs names no seeds in its documents.
+        return root.seeds or tuple(t.overall for t in root.trials if t.overall is not None)
+
+    @cached_property
+    def root_seeds(self) -> int:
+        """How many trainings the root gets."""
+        made = () if self.root is None else (t for t in self.root.trials if t.purpose in ("search", "baseline"))
+        return max(len(self.level or ()), sum(1 for _ in made))
 
     @cached_property
     def training_began(self) -> bool:
         """Whether any training step has arrived."""
         return any(t.step > 0 for c in self.candidates.values() for t in c.trials)
-
-    def delta(self, candidate: Candidate) -> float | None:
-        """Overall above the root's at the same rung; None for the root and where that is not known."""
-        root = self.root
-        if candidate.gain is not None:
-            return candidate.gain.value
-        if candidate.fidelity < 1:
-            return None
-        if root is None or candidate.id == root.id or candidate.overall is None or root.overall is None:
-            return None
-        return candidate.overall - root.overall
 
     def descendants(self, node: str) -> tuple[str, ...]:
         """The ids below a node, in the tree's order."""

@@ -109,6 +109,7 @@ class Store:
             usd=float(data["spent"]["llm_usd"]),
             gpu_seconds=float(data["spent"]["gpu_seconds"]),
             sandbox=one_line(data["sandbox"]),
+            rungs=tuple(int(rung["updates"]) for rung in data.get("rungs") or ()),
         )
 
     def _run_status(self, event: Event) -> None:
@@ -162,6 +163,7 @@ class Store:
                 status=str(data.get("status", trial.status)),
                 overall=_score(data.get("overall", trial.overall)),
                 steps=int(data.get("steps", trial.steps)),
+                updates=int(rungs[-1]["updates"]) if (rungs := data.get("rungs")) else trial.updates,
             )
         )
 

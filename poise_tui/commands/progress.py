@@ -11,7 +11,9 @@ MILESTONES = 4
 """Lines a training gets between its start and its end."""
 FIRST = ("-search-0", "-control-0")
 """How the trainings are called whose progress is told."""
-ONCE = ("queued", "verifying", "training", "scoring")
+ONCE = ("verifying", "training")
+UNSAID = ("queued", "scoring")
+"""Statuses that a candidate passes again and again, rung after rung, and that say nothing new."""
 
 
 class Progress:
@@ -25,6 +27,11 @@ class Progress:
         self._milestones: dict[str, int] = {}
         self._gain: dict[str, str] = {}
         self._told: set[tuple[str, str]] = set()
+        self._roots: set[str] = set()
+        self._root_trials: set[str] = set()
+        self._study_of: dict[str, str] = {}
+        self._studies: dict[str, Mapping[str, Any]] = {}
+        self._ended: set[str] = set()
 
     def lines(self, event: Event) -> Iterator[str]:
         """What to print for one event; nothing for most."""
@@ -49,25 +56,33 @@ class Progress:
                 yield f"run {data['status']}" + (f": {one_line(data['reason'])}" if data.get("reason") else "")
             case "candidate.created":
                 self._names[str(node)] = one_line(data["name"])
-                if data["parent"] is not None:
+                if data["parent"] is None:
+                    self._roots.add(str(node))
+                else:
                     hypothesis = shorten(one_line(data["proposal"]["hypothesis"]), 100, placeholder=" ...")
                     yield f"{self._node(node)}, from {data['parent']}: {hypothesis}"
             case "candidate.updated" if data.get("overall") is not None:
                 self._overall[str(node)] = data["overall"]
+                self._gain.pop(str(node), None)
                 if (gain := data.get("gain")) is not None:
                     half = (gain["high"] - gain["low"]) / 2
                     self._gain[str(node)] = f" ({gain['value']:+.1f} ±{half:.1f} over the root: {gain['mark']})"
             case "candidate.status" if self._is_news(str(node), data["status"]):
                 score = self._overall.get(str(node)) if data["status"] == "scored" else None
                 shown = "" if score is None else f" {score:.1f}" + self._gain.get(str(node), "")
-                yield f"{self._node(node)} {data['status']}{shown}" + _because(data.get("cause"))
+                yield f"{self._node(node)} {data['status']}{shown}" + _because(data.get("cause"), data["status"])
             case "trial.created":
                 self._steps[data["id"]] = data["steps"]
+                if (study := data.get("study")) is not None:
+                    self._study_of[data["id"]] = study
+                elif data.get("purpose") == "baseline" or (data.get("purpose") == "search" and node in self._roots):
+                    self._root_trials.add(data["id"])
+            case "run.updated" if data.get("studies"):
+                self._studies = {study["id"]: study for study in data["studies"]}
             case "trial.metrics" if data["points"] and str(data["trial"]).endswith(FIRST):
                 yield from self._milestone(data["trial"], data["points"][-1])
-            case "trial.updated" if data.get("status") in ("scored", "failed") and "-baseline-" in data["trial"]:
-                score = data.get("overall")
-                yield f"{one_line(data['trial'])} {data['status']}" + ("" if score is None else f" {score:.1f}")
+            case "trial.updated" if data.get("status") in ("scored", "failed"):
+                yield from self._trial_ended(data["trial"], data)
             case "steering":
                 target = f" {one_line(data['node'])}" if data.get("node") else ""
                 yield f"{one_line(data['command'])}{target} (by {one_line(data['by'])})"
@@ -79,7 +94,21 @@ class Progress:
         """A candidate trains and is scored at every rung: that it does so is said once."""
         before = (node, status) in self._told
         self._told.add((node, status))
-        return not before or status not in ONCE
+        return status not in UNSAID and not (before and status in ONCE)
+
+    def _trial_ended(self, trial: str, data: Mapping[str, Any]) -> Iterator[str]:
+        """How far the root's seeds and the studies are; a search trial's score is its candidate's."""
+        score = "" if data.get("overall") is None else f" {data['overall']:.1f}"
+        ended = f"{one_line(trial)} {data['status']}{score}"
+        self._ended.add(trial)
+        if trial in self._root_trials:
+            yield f"{ended}: root {len(self._root_trials & self._ended)}/{len(self._root_trials)} seeds"
+        elif "-baseline-" in trial:
+            yield ended
+        elif (study := self._studies.get(self._study_of.get(trial, ""))) is not None:
+            done = sum(self._study_of.get(t) == study["id"] for t in self._ended)
+            look = f"look {study.get('look', 0) + 1} of {len(study['looks'])}"
+            yield f"{ended}: {study['id']}, {look}, {done}/{len(study['arms']) * study['seeds']} trainings"
 
     def _node(self, node: str | None) -> str:
         return f"{node} {self._names.get(str(node), '')}".rstrip()
@@ -96,5 +125,5 @@ class Progress:
             yield f"{one_line(trial)} update {point['step']}/{steps}{shown}"
 
 
-def _because(cause: str | None) -> str:
-    return f": {one_line(cause)}" if cause else ""
+def _because(cause: str | None, status: str = "") -> str:
+    return f": {one_line(cause).removeprefix(f'{status}: ')}" if cause else ""

@@ -225,9 +225,20 @@ class Dashboard(Screen[None]):
             self._send("restore", node.id)
 
     def action_promote(self) -> None:
-        """Let the selected node go on from the rung where it was stopped."""
-        if (node := self._selected()) is not None:
+        """Let the selected node go on from the rung where it was stopped; asks before a whole training."""
+        if (node := self._selected()) is None:
+            return
+        rungs = self._snapshot.run.rungs if self._snapshot.run is not None else ()
+        if node.status != "stopped" or node.updates is None or rungs[-2:-1] != (node.updates,):
             self._send("promote", node.id)
+            return
+
+        def decide(answer: str | None) -> None:
+            if answer == "y":
+                self._send("promote", node.id)
+
+        question = f"Train {node.id} {node.name} to the end?\nIt stopped at update {node.updates} of {rungs[-1]}."
+        self.app.push_screen(Question(question, {"y": "train it"}), decide)
 
     def action_pause_run(self) -> None:
         """Pause the run, or resume it."""

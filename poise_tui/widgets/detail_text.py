@@ -9,7 +9,7 @@ from textual.highlight import highlight
 from poise_tui.candidate_files import CandidateFiles, Sample
 from poise_tui.format import many_lines, number, one_line, signed
 from poise_tui.snapshot import Candidate, Snapshot
-from poise_tui.widgets.evidence_text import evidence
+from poise_tui.widgets.evidence_text import evidence, trainings
 
 MUTED = "$foreground 60%"
 MOST_SAMPLES = 64
@@ -119,8 +119,8 @@ def scores(candidate: Candidate, snapshot: Snapshot) -> Content:
         row += f"{number(_float(score.get('value'))):>6}  {interval:<15}"
         lines.append(_against(row, _float(score.get("value")), _float(other.get("value")), candidate is root))
     lines.append(_against(f"{'Overall':<19}{number(ours):>6}{'':<17}", ours, roots, candidate is root, "bold"))
-    if snapshot.root is not None:
-        lines += _baselines(snapshot.root)
+    lines += _baselines(snapshot)
+    lines += trainings(candidate)
     return Content("\n").join(lines)
 
 
@@ -144,13 +144,13 @@ def _against(row: str, value: float | None, root: float | None, is_root: bool, s
     return Content.assemble((f"{row}{number(root):>6}", style), (f"{signed(value - root):>7}", mood))
 
 
-def _baselines(root: Candidate) -> list[Content]:
+def _baselines(snapshot: Snapshot) -> list[Content]:
     """Other seeds of the root: how far apart equal algorithms land."""
-    found = [t.overall for t in root.trials if t.overall is not None]
+    found = snapshot.level or ()
     if len(found) < 2:
         return []
     seeds = ", ".join(number(value) for value in found)
-    return [Content(""), Content.styled(f"the root by itself, {len(found)} seeds: {seeds}", MUTED)]
+    return [Content(""), Content.styled(f"the root by itself, {len(found)} whole trainings: {seeds}", MUTED)]
 
 
 def samples(files: CandidateFiles) -> Content:

@@ -6,6 +6,7 @@ from typing import Any
 from textual.content import Content
 
 from poise_tui.format import number, one_line, signed
+from poise_tui.snapshot import Candidate
 
 MUTED = "$foreground 60%"
 MOOD = {"better": "$success", "worse": "$error", "pays": "$success", "harmful": "$error", "confirmed": "$success"}
@@ -13,8 +14,23 @@ MOOD = {"better": "$success", "worse": "$error", "pays": "$success", "harmful": 
 
 def evidence(document: Mapping[str, Any]) -> list[Content]:
     """Lines for the detail pane; none where nothing is known."""
-    lines = [*_rungs(document), *_promotions(document), *_confirmed(document), *_attribution(document)]
+    lines: list[Content] = []
+    for part in (_rungs, _promotions, _confirmed, _attribution):
+        try:
+            lines += part(document)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # it has not the promised shape
+            lines.append(Content.styled("  not readable", MUTED))
     return [Content(""), Content.styled("Evidence", "bold $primary"), *lines] if lines else []
+
+
+def trainings(candidate: Candidate) -> list[Content]:
+    """Every training of a candidate: what for, how far it got, and its score there."""
+    lines = [Content(""), Content.styled("Trainings", "bold $primary")]
+    for trial in candidate.trials:
+        at = "" if trial.updates in (None, trial.steps) else f" at update {trial.updates}"
+        score = "" if trial.overall is None else f" {number(trial.overall)}{at}"
+        lines.append(Content(f"  {one_line(trial.id):<20} {one_line(trial.purpose):<9}{one_line(trial.status)}{score}"))
+    return lines if candidate.trials else []
 
 
 def _rungs(document: Mapping[str, Any]) -> list[Content]:
@@ -47,7 +63,14 @@ def _confirmed(document: Mapping[str, Any]) -> list[Content]:
     lines = [
         Content.assemble("  ", (verdict, f"bold {MOOD.get(verdict, '$warning')}"), f" ({one_line(found['study'])})")
     ]
-    return [*lines, Content(f"  {one_line(found['line'])}")]
+    lines += [Content(f"  {one_line(found['line'])}")]
+    if found.get("p") is not None:
+        looks = ", ".join(str(look["seeds"]) for look in found.get("looks") or ())
+        told = (
+            f"  p {found['p']:.2g}, alpha {found['alpha']:.2g} of the run's ledger, looked at after {looks} seeds each"
+        )
+        lines.append(Content.styled(told, MUTED))
+    return lines
 
 
 def _attribution(document: Mapping[str, Any]) -> list[Content]:

@@ -1,7 +1,7 @@
 """The first line: which run, how it goes, how far it is, what it found and what it cost."""
 
 from collections.abc import Callable
-from statistics import stdev
+from statistics import fmean, stdev
 
 from textual.content import Content
 from textual.widgets import Static
@@ -16,6 +16,7 @@ STATUS_STYLE = {
     "stopped": "$warning",
     "dead": "bold $error",
 }
+MOOD = {"better": "$success", "worse": "$error"}
 SETTLED = ("scored", "failed", "infeasible", "duplicate", "stopped", "pruned")
 
 
@@ -65,19 +66,18 @@ class Header(Static):
             (1, Content(f"{done}/{run.total}" if run.total else f"{done} done")),
         ]
         if (best := snapshot.best) is not None:
-            delta = signed(snapshot.delta(best)) + (f" ±{number(best.gain.half)}" if best.gain else "")
             parts.append((0, Content(f"best {number(best.overall)}")))
-            if delta:
-                parts.append((1, Content.styled(f"{delta} vs root ({best.id})", "$success")))
+            if (gain := best.gain) is not None:
+                told = f"{signed(gain.value)} {self._glyphs.half}{number(gain.half)} vs root ({best.id})"
+                parts.append((1, Content.styled(told, MOOD.get(gain.mark, ""))))
         confirmed = sum(c.verdict == "confirmed" for c in snapshot.candidates.values())
         if confirmed:
             parts.append((2, Content.styled(f"{confirmed} confirmed", "bold $success")))
-        if (root := snapshot.root) is not None and len(root.seeds) > 1:
-            told = f"root {number(root.overall)} ±{number(stdev(root.seeds))} ({len(root.seeds)} seeds)"
-            parts.append((2, Content(told)))
+        if snapshot.root_seeds > 1:
+            parts.append((2, Content(self._level(snapshot.level or (), snapshot.root_seeds))))
         if snapshot.chance is not None:
             many, points = snapshot.chance
-            parts.append((3, Content(f"chance alone {signed(points)} (best of {many})")))
+            parts.append((3, Content(f"chance alone: best of {many} about {signed(points)}")))
         parts.append((1, Content(duration(run.elapsed(self._clock())))))
         spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
         parts.append((3, Content(spent)))
@@ -92,3 +92,10 @@ class Header(Static):
             if line.cell_length <= self.size.width:
                 return line
         return line
+
+    def _level(self, scores: tuple[float, ...], wanted: int) -> str:
+        """The root's level and noise, and how many of its trainings that is from while more are to come."""
+        level = f" {fmean(scores):.1f}" if scores else ""
+        noise = f" {self._glyphs.half}{stdev(scores):.1f}" if len(scores) > 1 else ""
+        of = f"{len(scores)}/{wanted}" if len(scores) < wanted else f"{wanted}"
+        return f"root{level}{noise} ({of} seeds)"

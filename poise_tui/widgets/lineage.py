@@ -18,7 +18,12 @@ STATUSES = (
     *("stopped", "failed", "infeasible", "pruned", "duplicate"),
 )
 NUMBERS = 14
-"""Columns at the right for Overall and its distance from the root's, or for the progress."""
+"""Columns at the right for Overall and the gain over the root's, or for the progress."""
+HALF = 8
+"""Further ones for half the gain's interval."""
+WIDE = 60
+"""Columns of the pane from which there is room for that."""
+MOODS = {"better": "lineage--better", "worse": "lineage--worse"}
 
 
 class Lineage(LinesPane):
@@ -168,7 +173,8 @@ class Lineage(LinesPane):
         guides = self._guides(branch, width // 3)
         glyph = glyphs.status.get(candidate.status, "?")
         name = candidate.name + (f" {glyphs.folded}" if candidate.id in self._folded else "")
-        room = max(4, width - NUMBERS - len(guides) - 2)
+        half = HALF if width >= WIDE else 0
+        room = max(4, width - NUMBERS - half - len(guides) - 2)
         best = self._snapshot.best is candidate
         label = set_cell_size(shorten(f"{candidate.id} {name}", room, glyphs), room)
         named = style("lineage--best") if best else status if candidate.status == "pruned" else Style()
@@ -176,7 +182,7 @@ class Lineage(LinesPane):
             (guides, style("lineage--guide")),
             (f"{glyph} ", status),
             (label, named),
-            *self._numbers(candidate, status),
+            *self._numbers(candidate, status, half),
         ]
 
     def _guides(self, branch: Branch, room: int) -> str:
@@ -188,23 +194,22 @@ class Lineage(LinesPane):
         guides = above + (glyphs.tee if branch.more[-1] else glyphs.elbow)
         return guides if len(guides) <= room else glyphs.ellipsis + guides[len(guides) - room + 1 :]
 
-    def _numbers(self, candidate: Candidate, status: Style) -> list[tuple[str, Style]]:
+    def _numbers(self, candidate: Candidate, status: Style, half: int) -> list[tuple[str, Style]]:
+        """Overall, the gain with its mark, and half its interval where `half` columns are left for that.
+
+        A score at a rung is never shown beside whole ones: there is the update instead.
+        """
+        at = number(candidate.overall) if candidate.updates is None else f"@{candidate.updates}"
         if (trial := candidate.running_trial) is not None:
             percent = 100 * trial.step // max(1, trial.steps)
-            shown = number(candidate.overall) if candidate.overall is not None else "training"
-            return [(f"{shown:>8} {percent:>3}% ", status)]
+            shown = at if candidate.overall is not None else "training"
+            return [(f"{shown:>{8 + half}} {percent:>3}% ", status)]
         if candidate.overall is None:
-            return [(f"{candidate.status:>13} ", status)]
-        delta, gain = self._snapshot.delta(candidate), candidate.gain
-        mood = "lineage--better" if (delta or 0) > 0 else "lineage--worse"
-        mark = " " if gain is None else self._glyphs.mark.get(gain.mark, " ")
-        if gain is not None and gain.mark == "can't tell":
-            mood = "lineage--guide"
-        if candidate.verdict == "confirmed":
-            mark = self._glyphs.confirmed
-        # A score at a rung is never shown beside whole ones: there is the update instead.
-        shown = f"@{candidate.updates}" if candidate.updates is not None else number(candidate.overall)
-        return [
-            (f"{shown:>6}", Style(bold=candidate.updates is None)),
-            (f"{signed(delta):>7}{mark}", self.get_component_rich_style(mood)),
-        ]
+            return [(f"{candidate.status:>{13 + half}} ", status)]
+        gain, glyphs = candidate.gain, self._glyphs
+        score = (f"{at:>6}", Style(bold=candidate.updates is None))
+        if gain is None:
+            return [score, (" " * (NUMBERS - 6 + half), Style())]
+        value = f"{signed(gain.value):>6}" + (f" {glyphs.half}{gain.half:.1f}".ljust(half)[:half] if half else "")
+        mark = glyphs.confirmed if candidate.verdict == "confirmed" else glyphs.mark.get(gain.mark, " ")
+        return [score, (f"{value} {mark}", self.get_component_rich_style(MOODS.get(gain.mark, "lineage--guide")))]

@@ -48,7 +48,7 @@ def test_trainings_at_rungs_are_told_once_and_further_seeds_not_at_all() -> None
     status = [Event("candidate.status", "c001", {"status": s, "cause": None}) for s in ("training", "scoring") * 3]
     seed = Event("trial.created", "c001", {"id": "c001-search-1", "steps": 4})
     metrics = Event("trial.metrics", "c001", {"trial": "c001-search-1", "points": [{"step": 4, "reward": 1.0}]})
-    assert [line[8:] for line in said(*status, seed, metrics)] == ["c001 training", "c001 scoring"]
+    assert [line[8:] for line in said(*status, seed, metrics)] == ["c001 training"]
 
 
 def test_a_score_is_told_with_what_it_says_over_the_root() -> None:
@@ -83,6 +83,47 @@ def test_the_trainings_of_the_baseline_show_the_noise() -> None:
     own = {"trial": "c001-search-0", "status": "scored", "overall": 40.0}
     lines = said(Event("trial.updated", "c000", update), Event("trial.updated", "c001", own))
     assert [line[8:] for line in lines] == ["c000-baseline-1 scored 30.1"], "a search trial is its candidate's score"
+
+
+def test_a_candidate_that_stops_at_a_rung_says_where_and_why_once() -> None:
+    why = "32.3 at 12 of 48 updates is rank 3 of 6; a chance of 20 % to end in the top quarter"
+    lines = said(
+        Event("candidate.status", "c001", {"status": "queued", "cause": "has its score after 12 of 48 updates"}),
+        Event("candidate.status", "c001", {"status": "stopped", "cause": f"stopped: {why}"}),
+    )
+    assert [line[8:] for line in lines] == [f"c001 stopped: {why}"]
+
+
+def test_a_gain_at_a_rung_is_not_told_of_the_whole_training() -> None:
+    gain = {"value": 9.0, "low": 5.0, "high": 13.0, "mark": "better"}
+    lines = said(
+        Event("candidate.updated", "c001", {"overall": 34.0, "gain": gain}),
+        Event("candidate.updated", "c001", {"overall": 61.0, "gain": None}),
+        Event("candidate.status", "c001", {"status": "scored", "cause": None}),
+    )
+    assert [line[8:] for line in lines] == ["c001 scored 61.0"]
+
+
+def test_it_says_how_many_of_the_roots_seeds_are_there() -> None:
+    root = Event("candidate.created", "c000", {**CANDIDATE, "parent": None})
+    ids = [("c000-search-0", "search"), ("c000-baseline-1", "baseline"), ("c000-baseline-2", "baseline")]
+    made = [Event("trial.created", "c000", {"id": id, "steps": 48, "purpose": purpose}) for id, purpose in ids]
+    ended = [Event("trial.updated", "c000", {"trial": id, "status": "scored", "overall": 50.0}) for id, _ in ids[:2]]
+    assert [line[8:] for line in said(root, *made, *ended)] == [
+        "c000-search-0 scored 50.0: root 1/3 seeds",
+        "c000-baseline-1 scored 50.0: root 2/3 seeds",
+    ]
+
+
+def test_it_says_how_far_a_study_is() -> None:
+    study = {"id": "confirm-1", "arms": [{}, {}, {}, {}], "seeds": 10, "looks": [5, 7, 10], "look": 1}
+    trial = {"id": "c004-confirm-101", "steps": 48, "purpose": "confirm", "study": "confirm-1"}
+    lines = said(
+        Event("run.updated", None, {"studies": [study]}),
+        Event("trial.created", "c004", trial),
+        Event("trial.updated", "c004", {"trial": trial["id"], "status": "scored", "overall": 47.0}),
+    )
+    assert [line[8:] for line in lines] == ["c004-confirm-101 scored 47.0: confirm-1, look 2 of 3, 1/40 trainings"]
 
 
 def test_lines_of_the_log_are_shown_with_their_level() -> None:

@@ -82,6 +82,7 @@ def events(status: str = "finished") -> list[Event]:
         "protocol": "0" * 16,
         "llm": "poise/composer",
         "sandbox": "full",
+        "rungs": [{"rung": 0.25, "updates": 12, "seeds": 1}, {"rung": 1.0, "updates": 48, "seeds": 1}],
     }
     found.append((0, "run.created", None, run))
     found.append((0.1, "run.status", None, {"status": "running", "reason": "engine started"}))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.archive.events import Event
 from engine.stats.noise import expected_best
-from poise_tui.format import UNICODE
+from poise_tui.format import ASCII, UNICODE, Glyphs
 from poise_tui.snapshot import Snapshot
 from poise_tui.store import Store
 from poise_tui.widgets.detail_text import idea, scores
@@ -51,6 +52,27 @@ def test_chance_is_told_for_all_that_were_scored(snapshot: Snapshot) -> None:
     assert snapshot.chance == (2, pytest.approx(expected_best(2, 2.4)))
 
 
+def test_every_training_is_listed_with_what_it_was_for(snapshot: Snapshot) -> None:
+    lines = scores(snapshot.candidates["c001"], snapshot).plain.split("\n")
+    assert [line.split() for line in lines[lines.index("Trainings") + 1 :]] == [
+        ["c001-search-0", "search", "scored", "79.0"]
+    ]
+
+
+def test_the_roots_level_is_of_whole_trainings_only() -> None:
+    early = {"rungs": [{"rung": 0.25, "updates": 12, "seeds": [1, 2], "overalls": [30.0, 32.0]}], "overall": 31.0}
+    store = Store()
+    store.fold([Event("candidate.created", "c000", recorded.candidate("c000", "GRPO", None, "training", **early))])
+    found = store.snapshot()
+    assert found.level is None and found.chance is None and found.best is None
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_what_an_interval_says_has_a_sign_of_its_own(glyphs: Glyphs) -> None:
+    assert len({*glyphs.mark.values(), glyphs.confirmed}) == 4
+    assert glyphs is UNICODE or all(sign.isascii() for sign in (*glyphs.mark.values(), glyphs.confirmed, glyphs.half))
+
+
 async def test_the_tree_and_the_header_say_what_is_known(tmp_path: Path) -> None:
     app = PoiseApp(folder=recorded.write(tmp_path), clock=lambda: recorded.START + 60)
     async with app.run_test(size=(200, 50)) as pilot:
@@ -58,7 +80,9 @@ async def test_the_tree_and_the_header_say_what_is_known(tmp_path: Path) -> None
         lines = [str(app.screen.query_one("#lineage").render_line(y).text) for y in range(6)]  # type: ignore[attr-defined]
         gate = next(line for line in lines if "c001" in line)
         brevity = next(line for line in lines if "c005" in line)
-        assert gate.rstrip().endswith(f"79.0  +26.5{UNICODE.confirmed}")
-        assert brevity.rstrip().endswith(f"@12   -2.6{UNICODE.mark['worse']}") and "28.4" not in brevity
+        assert gate.rstrip().endswith(f"79.0 +26.5 ±6.0    {UNICODE.confirmed}")
+        assert brevity.rstrip().endswith(f"@12  -2.6 ±1.6    {UNICODE.mark['worse']}") and "28.4" not in brevity
         header = str(app.screen.query_one("#header").render())
-        assert "+26.5 ±6.0 vs root (c001)" in header and "1 confirmed" in header and "root 52.5 ±2.4 (3 seeds)" in header
+        assert (
+            "+26.5 ±6.0 vs root (c001)" in header and "1 confirmed" in header and "root 52.5 ±2.4 (3 seeds)" in header
+        )

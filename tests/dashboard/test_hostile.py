@@ -66,7 +66,7 @@ async def test_markup_and_escapes_of_a_candidate_are_shown_as_plain_text(tmp_pat
     app = PoiseApp(folder=folder)
     async with app.run_test(size=(200, 50)) as pilot:
         await until(pilot, lambda: "c003 quick [bold]fix[/]" in screen(app), "the name in the tree")
-        await pilot.press("G")
+        await pilot.press("G", "k")
         await until(pilot, lambda: "quick [bold]fix[/]   keeps work alive" in screen(app), "the hypothesis")
         await pilot.press("4")
         await until(pilot, lambda: "# quick [bold]fix[/]" in screen(app), "the code")

@@ -25,9 +25,7 @@ POISE = ["-P", "-m", "poise_tui"]
 class Terminal:
     """`poise attach` on the recorded run, and the screen it draws."""
 
-    def __init__(
-        self, runs: Path, rows: int, columns: int, *, program: list[str] = POISE, **environment: str
-    ) -> None:
+    def __init__(self, runs: Path, rows: int, columns: int, *, program: list[str] = POISE, **environment: str) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.bytes = 0
@@ -35,9 +33,7 @@ class Terminal:
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         env = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **environment}
         attach = ["attach", "recorded", "--runs-dir", str(runs)]
-        self.child = pexpect.spawn(
-            sys.executable, [*program, *attach], env=env, dimensions=(rows, columns), timeout=1
-        )
+        self.child = pexpect.spawn(sys.executable, [*program, *attach], env=env, dimensions=(rows, columns), timeout=1)
 
     def wait_for(self, *texts: str) -> str:
         """Read until the screen says all of this."""

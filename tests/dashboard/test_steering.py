@@ -37,6 +37,20 @@ async def test_every_steering_key_reaches_the_engine(tmp_path: Path) -> None:
             await until(pilot, lambda: "accepted" in screen(app), "the answer is shown")
 
 
+async def test_a_stopped_node_goes_on_by_hand_and_a_whole_training_is_asked_about_first(tmp_path: Path) -> None:
+    folder = recorded.write(tmp_path, status="running")
+    async with engine_of(folder) as told:
+        app = PoiseApp(folder=folder)
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until(pilot, lambda: "c005" in screen(app), "the tree")
+            await pilot.press("G", "n")
+            await until(pilot, lambda: "It stopped at update 12 of 48" in screen(app), "the question")
+            await pilot.press("escape")
+            assert told == []
+            await pilot.press("n", "y")
+            await until(pilot, lambda: told == [("promote", "c005")], "it is promoted")
+
+
 async def test_what_the_engine_refuses_is_shown_in_its_own_words(tmp_path: Path) -> None:
     folder = recorded.write(tmp_path, status="running")
     async with engine_of(folder, refuse="the root cannot be [bold]pruned[/]"):

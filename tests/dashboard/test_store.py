@@ -33,8 +33,8 @@ def test_any_split_into_polls_gives_the_same_picture(cuts: set[int]) -> None:
 
 def test_the_picture_is_what_the_events_say() -> None:
     s = fold([EVENTS])
-    assert [b.id for b in s.tree] == ["c000", "c001", "c002", "c004", "c003"]
-    assert s.best is not None and s.best.id == "c001" and s.delta(s.best) == 26.5
+    assert [b.id for b in s.tree] == ["c000", "c001", "c002", "c004", "c003", "c005"]
+    assert s.best is not None and s.best.id == "c001" and s.best.gain is not None and s.best.gain.value == 26.5
     assert s.candidates["c003"].cause == "diverged: loss is nan at update 3"
     assert s.run is not None and s.run.status == "finished" and s.run.total == 5
     trial = s.candidates["c002"].running_trial
