@@ -123,8 +123,8 @@ def to_csv(exported: Mapping[str, Any]) -> str:
 
 
 def to_markdown(exported: Mapping[str, Any]) -> str:
-    """The run in words and its candidates as a table: whole trainings first, the best on top, then those that ended at a
-    rung, rung by rung, since scores of different rungs do not compare.
+    """The run in words and its candidates as a table: whole trainings first, the best on top, then rung by rung, since
+    scores of different rungs do not compare.
     """
     run, root, tasks = exported["run"], exported["baseline"], _tasks(exported)
     lines = [
@@ -139,10 +139,8 @@ def to_markdown(exported: Mapping[str, Any]) -> str:
     inexact = [_cell(trial["id"]) for trial in exported["trials"] if trial["resumed"] == "inexact"]
     if inexact:
         lines.append(f"Went on from a checkpoint inexactly, so that scores may differ: {', '.join(inexact)}.")
-    lines += [
-        "",
-        "| id | name | parent | status | at | Overall | gain over the root there | " + " | ".join([*map(_cell, tasks), "mechanisms", "cause"]) + " |",
-    ]
+    head = ["id", "name", "parent", "status", "at", "Overall", "gain over the root there"]
+    lines += ["", "| " + " | ".join([*head, *map(_cell, tasks), "mechanisms", "cause"]) + " |"]
     lines.append("|" + " --- |" * (9 + len(tasks)))
     for candidate in sorted(exported["candidates"], key=_rank):
         scores = [(candidate["benchmarks"] or {}).get(task) or {} for task in tasks]

@@ -32,6 +32,22 @@ def ranked(engine: Engine) -> dict[str, list[float]]:
     return dict(sorted(scored.items(), key=lambda item: (-fmean(item[1]), item[0])))
 
 
+def finalists(engine: Engine) -> dict[str, list[float]]:
+    """Scores of those that were chosen when the search ended, the best mean first; of all as long as none were.
+
+    Chosen once: among many equals each further seed would bring a luckier one with a single score to the top.
+    """
+    run, scores = engine.book.run, ranked(engine)
+    chosen = run.get("finalists") if run.get("finalists_after") == run["budget"]["candidates"] else None
+    return scores if not chosen else {node: own for node, own in scores.items() if node in chosen}
+
+
+def _choose(engine: Engine, most: int) -> None:
+    after = engine.book.run["budget"]["candidates"]
+    if engine.book.run.get("finalists_after") != after:
+        engine.book.set_run(finalists=list(ranked(engine))[:most], finalists_after=after)
+
+
 def unclear(scores: Mapping[str, Sequence[float]], wanted: int, most: int) -> list[str]:
     """Of candidates in order of their means: whose next seed would help to say who the best `wanted` are.
 
@@ -61,7 +77,8 @@ def busy(engine: Engine) -> bool:
     if table is None:  # a run from before there were rungs
         return False
     wanted = engine.config.profile["confirm"]["candidates"]
-    best = dict(list(ranked(engine).items())[: table["finalists"]])
+    _choose(engine, table["finalists"])
+    best = finalists(engine)
     own = [t for node in best for t in engine.book.own_trials(node)]
     if any(t["id"] in engine.active or t["id"] in engine.queue for t in own):
         return True

@@ -8,6 +8,7 @@ timing. The root's trainings pass every rung first; their spread is the noise. S
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from engine.stats.promotion import promotion, rank_correlation
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
 
+CREDIT = 2
+"""Candidates that may go on from a rung beyond one in eta, so that a search has parents early."""
 PRIOR_WEIGHT = 8.0
 """Pairs of scores, at a rung and at the end, that the profile's rank correlation counts as much as."""
 
@@ -173,16 +176,26 @@ def _decide(engine: Engine, candidate: str) -> None:
         eta=table["eta"],
         where=f"{rung.updates} of {rungs[-1].updates} updates",
     )
+    gone, share = _gone_on(engine, at_rung, rung.fraction), CREDIT + (len(at_rung) + 1) / table["eta"]
+    best = all(fmean(own) > other for other in earlier)
+    # A search gets better as it goes on, and its newest would all be among the best of those seen so far.
+    full = judged.promoted and gone + 1 > share and not best
     document = {
         "rung": rung.fraction,
-        "promoted": judged.promoted,
+        "promoted": judged.promoted and not full,
         "probability": round(judged.probability, 6),
         "correlation": round(correlation, 6),
-        "why": judged.why,
+        "why": judged.why + (f"; but {gone} have gone on, and one in {table['eta']} may" if full else ""),
         "by": "rule",
     }
     book.update(candidate, promotions=[*book.candidates[candidate]["promotions"], document])
     carry_out(engine, candidate)
+
+
+def _gone_on(engine: Engine, before: Iterable[str], rung: float) -> int:
+    """How many of those that were judged at a rung the rule has let go on."""
+    made = (p for node in before for p in engine.book.candidates[node]["promotions"] if p["by"] == "rule")
+    return sum(p["promoted"] for p in made if p["rung"] == rung)
 
 
 def carry_out(engine: Engine, candidate: str, again: bool = False) -> None:

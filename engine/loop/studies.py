@@ -19,7 +19,7 @@ from engine.loop.ablating import attribution
 from engine.loop.book import UNFINISHED, root_id
 from engine.loop.confirming import confirmed, judge_look
 from engine.loop.figures import scores_at
-from engine.loop.finalists import ranked, search_over
+from engine.loop.finalists import finalists, search_over
 from engine.loop.seeds import train_seed
 from engine.loop.study_plan import (
     CONFIRM,
@@ -124,7 +124,7 @@ def _best(engine: Engine) -> list[str]:
     known = (node for node, c in engine.book.candidates.items() if c["confirmed"] is not None)
     busy = (node for study in running(engine.book.run, "confirm") for node in study["nodes"])
     judged = {*known, *busy}
-    return [node for node, scores in ranked(engine).items() if fmean(scores) > level and node not in judged]
+    return [node for node, scores in finalists(engine).items() if fmean(scores) > level and node not in judged]
 
 
 def _begin_by_itself(engine: Engine) -> None:
