@@ -52,7 +52,8 @@ def test_status_as_json_is_for_scripts(poise: Poise, runs: Path) -> None:
     assert status["run"]["status"] == "dead", "nobody holds its lock"
     assert status["engine"] is None
     assert status["candidates"] == {"scored": 2, "failed": 1}
-    assert status["best"][0] == {"id": "c001", "name": "Better\x1b[31m", "status": "scored", "overall": 41.25}
+    best = {"id": "c001", "name": "Better\x1b[31m", "status": "scored", "overall": 41.25}
+    assert status["best"][0] == best | {"gain": None, "confirmed": None}
     assert status["trials"] == []
 
 

@@ -43,7 +43,7 @@ def change(folder: Path, table: Any, key: Any, fields: dict[str, Any]) -> None:
 def test_confirm_says_what_it_takes_and_shares_in_the_error_before_it_asks(poise: Poise, run: Path) -> None:
     line = refusal(poise("confirm", "r", "c001"), 4)
     assert line == (
-        "c001 Better: up to 20 trainings (2 arms of 10 seeds, judged after 4, 7 and 10), up to 10:00 with 2 at a "
+        "c001 Better: up to 20 trainings (2 arms of 10 seeds, judged after 5, 7 and 10), up to 10:00 with 2 at a "
         "time, alpha 0.025: give --yes, since there is nobody to ask"
     )
 

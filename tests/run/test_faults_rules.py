@@ -150,6 +150,7 @@ class Pinned:
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
+        self.study_only = False
         self.book = SimpleNamespace(
             run={"id": "r"},
             candidates={"c001": {"id": "c001", "name": "x"}},

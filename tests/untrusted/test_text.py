@@ -75,6 +75,7 @@ def test_tables_for_other_programs_hold_text_alone(text: str) -> None:
     candidate = dict.fromkeys(
         ("id", "parent", "depth", "status", "overall", "fidelity", "seeds", "created", "finished", "benchmarks"), None
     )
+    candidate |= {"gain": None, "rungs": None}
     candidate |= {"name": text, "cause": text, "cost": dict.fromkeys(("train_seconds", "gpu_seconds", "llm_usd"))}
     candidate |= {"proposal": {"hypothesis": text, "mechanisms": [{"name": text, "params": {}}]}}
     candidate |= {"provenance": {"proposer": text, "model": text}}
