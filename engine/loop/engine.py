@@ -227,6 +227,16 @@ class Engine:
             self.book.set_status(candidate["id"], "queued")
         self.queue.append(trial)
 
+    def send_on(self, trial: str, aim: int, **told: Any) -> None:
+        """Let a training that has its score at a rung, or stopped there, go on to another one; all in one commit.
+
+        Args:
+            aim: index of the rung it trains to.
+            told: further fields of its document.
+        """
+        self.book.update_trial(trial, status="queued", aim=aim, trained=False, starts=0, reached=-1, **told)
+        self.enqueue(trial)
+
     def new_trial(self, candidate: str, purpose: str, index: int, **more: Any) -> str:
         """Record a training that is to come.
 

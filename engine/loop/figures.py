@@ -49,7 +49,7 @@ def result_of(book: Book, candidate: str) -> Document | None:
 
     Trainings that come later, to tell the best apart, do not change it.
     """
-    rungs = means(book.root_trials()[:1] if candidate == root_id() else book.own_trials(candidate))
+    rungs = means(book.own_trials(candidate))
     return {"rung": rungs[-1]["rung"], "rungs": rungs} if rungs else None
 
 

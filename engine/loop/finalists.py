@@ -93,9 +93,7 @@ def _one_more(engine: Engine, node: str, index: int) -> None:
     last = len(engine.runner.rungs) - 1
     trials = engine.book.own_trials(node)
     if index < len(trials) and trials[index]["status"] in ("stopped", WAITING):
-        again = {"status": "queued", "aim": last, "trained": False, "starts": 0, "reached": -1}
-        engine.book.update_trial(trials[index]["id"], **again)
-        engine.enqueue(trials[index]["id"])
+        engine.send_on(trials[index]["id"], last)
     else:
         engine.enqueue(engine.new_trial(node, purpose_of(node), len(trials), aim=last))
 

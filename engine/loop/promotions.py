@@ -63,14 +63,10 @@ def goes_on(engine: Engine, candidate: str) -> None:
     trials = engine.book.own_trials(candidate)
     if engine.book.candidates[candidate]["cause"] is not None:
         engine.book.set_status(candidate, "queued")
-    for trial in trials[rung.seeds :]:
-        if trial["status"] == WAITING:
-            engine.book.update_trial(trial["id"], status="stopped")
+    _end_here(engine, trials[rung.seeds :])
     for trial in trials[: rung.seeds]:
         if trial["aim"] < aim:
-            fresh = {"starts": 0, "reached": -1, "trained": False}
-            engine.book.update_trial(trial["id"], status="queued", aim=aim, **fresh)
-            engine.enqueue(trial["id"])
+            engine.send_on(trial["id"], aim)
     for index in range(len(trials), rung.seeds):
         engine.enqueue(engine.new_trial(candidate, purpose_of(candidate), index, aim=aim))
 
@@ -212,7 +208,12 @@ def carry_out(engine: Engine, candidate: str, again: bool = False) -> None:
         goes_on(engine, candidate)
         return
     engine.arrived.discard(candidate)
-    for trial in engine.book.own_trials(candidate):
+    _end_here(engine, engine.book.own_trials(candidate))
+    close(engine, candidate, "stopped", last["why"])
+
+
+def _end_here(engine: Engine, trials: Iterable[Document]) -> None:
+    """Trainings that wait at a rung go no further."""
+    for trial in trials:
         if trial["status"] == WAITING:
             engine.book.update_trial(trial["id"], status="stopped")
-    close(engine, candidate, "stopped", last["why"])

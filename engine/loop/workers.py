@@ -105,12 +105,10 @@ def _arrive(engine: Engine, trial: str, data: dict[str, Any]) -> None:
     rungs = [*(r for r in document["rungs"] if r["rung"] < rung.fraction), entry]
     told = {"cause": None, "rung": rung.fraction, "rungs": rungs, **score}
     if rung.fraction < 1.0 and candidate == root_id():
-        on = {"aim": document["aim"] + 1, "trained": False, "starts": 0, "reached": -1}
-        engine.book.update_trial(trial, status="queued", **told, **on)
-        engine.enqueue(trial)
+        engine.send_on(trial, document["aim"] + 1, **told)
     else:
         engine.book.update_trial(trial, status="scored" if rung.fraction == 1.0 else WAITING, **told)
-    if candidate == root_id() and rung.fraction == 1.0:
+    if rung.fraction == 1.0 and any(document is own for own in engine.book.root_trials()):
         engine.runner.keep_root(trial)
     derive(engine.book, candidate)
     if engine.book.trials[trial]["status"] != "queued" and _has_no_result_yet(engine, trial):
