@@ -13,21 +13,16 @@ import argparse
 import asyncio
 import json
 import shutil
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from scipy import stats
 
-from benchmarks.tiny_ranking import ALGORITHMS, ROOT, M, changed, rows
+from benchmarks.tiny_ranking import ALGORITHMS, ROOT, M, changed, rows, trainings
 from engine.algorithms.render import render
-from engine.loop.confinement import sandbox_for
 from engine.loop.seeds import score_seed, train_seed
-from engine.process.executor import LocalExecutor
-from engine.process.launch import Launcher
 from engine.profiles.schema import load_profile
-from engine.tasks.grader_client import GraderProcess
 
 UPDATES = (4, 6, 8, 12, 16, 24)
 """Where a training is scored besides its end."""
@@ -57,56 +52,50 @@ async def run(out: Path, seeds: int, workers: int, changes: dict[str, Any]) -> N
     algorithms = {**ALGORITHMS, **MORE}
     done = {(r["name"], r["seed"]) for r in rows(out)}
     work = [(s, n) for s in range(seeds) for n in algorithms if (n, s) not in done]
-    root = Path(tempfile.mkdtemp(prefix="poise-landscape-"))
-    launcher = Launcher(sandbox=sandbox_for(profile, "none", [root]))
-    grader = GraderProcess()
-    tasks = profile["tasks"]
-    executor = LocalExecutor(
-        launcher, lambda job: grader.connect(tasks["name"], tasks["options"], train_seed(job["run"], "pool", 0))
-    )
+    async with trainings(profile, "poise-landscape-") as (executor, root):
 
-    async def worker() -> None:
-        while work:
-            seed, name = work.pop(0)
-            folder = root / f"{name.replace(' ', '_').replace('+', '_')}-{seed}"
-            folder.mkdir()
-            (folder / "algorithm.py").write_text(render(f"{name}-GRPO", name, algorithms[name]))
-            row = await trained(folder, name, seed)
-            if row is not None:
-                with out.open("a") as f:
-                    f.write(json.dumps(row) + "\n")
-                told = " ".join(f"{r['updates']}:{next(iter(r['scores'].values())):.1f}" for r in row["rungs"])
-                print(f"{name} seed {seed}: {told}", flush=True)
-            shutil.rmtree(folder)
+        async def worker() -> None:
+            while work:
+                seed, name = work.pop(0)
+                folder = root / f"{name.replace(' ', '_').replace('+', '_')}-{seed}"
+                folder.mkdir()
+                (folder / "algorithm.py").write_text(render(f"{name}-GRPO", name, algorithms[name]))
+                row = await trained(folder, name, seed)
+                if row is not None:
+                    with out.open("a") as f:
+                        f.write(json.dumps(row) + "\n")
+                    told = " ".join(f"{r['updates']}:{next(iter(r['scores'].values())):.1f}" for r in row["rungs"])
+                    print(f"{name} seed {seed}: {told}", flush=True)
+                shutil.rmtree(folder)
 
-    async def trained(folder: Path, name: str, seed: int) -> dict[str, Any] | None:
-        job = {"id": f"{name}-{seed}", "profile": profile, "limits": {}, "off": [], "run": 0, "folder": str(folder)}
-        job |= {"algorithm": str(folder / "algorithm.py"), "seed": train_seed(0, "rank", seed), "kind": "train"}
-        found = []
-        for until in (*UPDATES, profile["train"]["updates"]):
-            result = await executor.run({**job, "until": until, "resume": True})
-            if result["status"] != "done":
-                print(f"{name} seed {seed}: {result['cause']}", flush=True)
-                return None
-            last = until == profile["train"]["updates"]
-            scores, seconds = {}, {}
-            for size in AT_THE_END if last else SCORED:
-                scored = await executor.run(_scoring(folder, profile, size, 1.0 if last else until / 1000))
-                if scored["status"] != "done":
-                    print(f"{name} seed {seed}: {scored['cause']}", flush=True)
+        async def trained(folder: Path, name: str, seed: int) -> dict[str, Any] | None:
+            job = {"id": f"{name}-{seed}", "profile": profile, "limits": {}, "off": [], "run": 0, "folder": str(folder)}
+            job |= {"algorithm": str(folder / "algorithm.py"), "seed": train_seed(0, "rank", seed), "kind": "train"}
+            found = []
+            for until in (*UPDATES, profile["train"]["updates"]):
+                result = await executor.run({**job, "until": until, "resume": True})
+                if result["status"] != "done":
+                    print(f"{name} seed {seed}: {result['cause']}", flush=True)
                     return None
-                scores[size], seconds[size] = scored["data"]["overall"], scored["wall_seconds"]
-            found.append(
-                {"updates": until, "scores": scores, "score_seconds": seconds, "train_seconds": result["wall_seconds"]}
-            )
-        return {"name": name, "seed": seed, "rungs": found}
+                last = until == profile["train"]["updates"]
+                scores, seconds = {}, {}
+                for size in AT_THE_END if last else SCORED:
+                    scored = await executor.run(_scoring(folder, profile, size, 1.0 if last else until / 1000))
+                    if scored["status"] != "done":
+                        print(f"{name} seed {seed}: {scored['cause']}", flush=True)
+                        return None
+                    scores[size], seconds[size] = scored["data"]["overall"], scored["wall_seconds"]
+                found.append(
+                    {
+                        "updates": until,
+                        "scores": scores,
+                        "score_seconds": seconds,
+                        "train_seconds": result["wall_seconds"],
+                    }
+                )
+            return {"name": name, "seed": seed, "rungs": found}
 
-    try:
         await asyncio.gather(*(worker() for _ in range(workers)))
-    finally:
-        await launcher.close()
-        grader.close()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def _scoring(folder: Path, profile: dict[str, Any], size: str, label: float) -> dict[str, Any]:

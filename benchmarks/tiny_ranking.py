@@ -15,6 +15,8 @@ import shutil
 import statistics
 import tempfile
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,76 +67,85 @@ ALGORITHMS: dict[str, tuple[MechanismChoice, ...]] = {
 }
 
 
+@asynccontextmanager
+async def trainings(profile: dict[str, Any], prefix: str) -> AsyncIterator[tuple[LocalExecutor, Path]]:
+    """An executor with a grader for trainings of a profile, and a folder for them that is removed afterwards."""
+    root = Path(tempfile.mkdtemp(prefix=prefix))
+    launcher = Launcher(sandbox=sandbox_for(profile, "none", [root]))
+    grader = GraderProcess()
+    tasks = profile["tasks"]
+    try:
+        yield (
+            LocalExecutor(
+                launcher, lambda job: grader.connect(tasks["name"], tasks["options"], train_seed(job["run"], "pool", 0))
+            ),
+            root,
+        )
+    finally:
+        await launcher.close()
+        grader.close()
+        shutil.rmtree(root, ignore_errors=True)
+
+
 async def run(out: Path, seeds: list[int], only: list[str], workers: int, changes: dict[str, Any]) -> None:
     """Train and score whatever `out` lacks."""
     profile = changed(load_profile("tiny").resolved(), changes)
     label = json.dumps(changes, sort_keys=True)
     done = {(r["name"], r["seed"], r["changes"]) for r in rows(out)}
     work = [(s, n) for s in seeds for n in (only or ALGORITHMS) if (n, s, label) not in done]
-    root = Path(tempfile.mkdtemp(prefix="poise-ranking-"))
-    launcher = Launcher(sandbox=sandbox_for(profile, "none", [root]))
-    grader = GraderProcess()
-    tasks = profile["tasks"]
-    executor = LocalExecutor(
-        launcher, lambda job: grader.connect(tasks["name"], tasks["options"], train_seed(job["run"], "pool", 0))
-    )
+    async with trainings(profile, "poise-ranking-") as (executor, root):
 
-    async def worker() -> None:
-        while work:
-            seed, name = work.pop(0)
-            folder = root / f"{name.replace(' ', '_').replace('+', '_')}-{seed}"
-            folder.mkdir()
-            file = folder / "algorithm.py"
-            file.write_text(render(f"{name}-GRPO", name, ALGORITHMS[name]))
-            job = {"id": f"{name}-{seed}", "profile": profile, "limits": {}, "off": [], "run": 0, "resume": False}
-            trained = await executor.run(
-                {
-                    **job,
-                    "kind": "train",
-                    "folder": str(folder),
-                    "algorithm": str(file),
-                    "seed": train_seed(0, "rank", seed),
+        async def worker() -> None:
+            while work:
+                seed, name = work.pop(0)
+                folder = root / f"{name.replace(' ', '_').replace('+', '_')}-{seed}"
+                folder.mkdir()
+                file = folder / "algorithm.py"
+                file.write_text(render(f"{name}-GRPO", name, ALGORITHMS[name]))
+                job = {"id": f"{name}-{seed}", "profile": profile, "limits": {}, "off": [], "run": 0, "resume": False}
+                trained = await executor.run(
+                    {
+                        **job,
+                        "kind": "train",
+                        "folder": str(folder),
+                        "algorithm": str(file),
+                        "seed": train_seed(0, "rank", seed),
+                    }
+                )
+                scored = await executor.run(
+                    {
+                        **job,
+                        "kind": "score",
+                        "folder": str(folder / "score"),
+                        "adapter": str(folder / "adapter"),
+                        "split": "development",
+                        "score_seed": score_seed(0, "development", 1.0),
+                    }
+                )
+                if trained["status"] != "done" or scored["status"] != "done":
+                    print(f"{name} seed {seed}: {trained['cause'] or scored['cause']}", flush=True)
+                    continue
+                last = (folder / "metrics.jsonl").read_text().splitlines()[-1]
+                row = {
+                    "name": name,
+                    "seed": seed,
+                    "changes": label,
+                    "overall": scored["data"]["overall"],
+                    "tasks": {k: b["value"] for k, b in scored["data"]["benchmarks"].items()},
+                    "train_seconds": trained["wall_seconds"],
+                    "score_seconds": scored["wall_seconds"],
+                    "last": {
+                        k: v
+                        for k, v in json.loads(last).items()
+                        if k in ("reward", "correct", "length", "invalid", "kl", "entropy")
+                    },
                 }
-            )
-            scored = await executor.run(
-                {
-                    **job,
-                    "kind": "score",
-                    "folder": str(folder / "score"),
-                    "adapter": str(folder / "adapter"),
-                    "split": "development",
-                    "score_seed": score_seed(0, "development", 1.0),
-                }
-            )
-            if trained["status"] != "done" or scored["status"] != "done":
-                print(f"{name} seed {seed}: {trained['cause'] or scored['cause']}", flush=True)
-                continue
-            last = (folder / "metrics.jsonl").read_text().splitlines()[-1]
-            row = {
-                "name": name,
-                "seed": seed,
-                "changes": label,
-                "overall": scored["data"]["overall"],
-                "tasks": {k: b["value"] for k, b in scored["data"]["benchmarks"].items()},
-                "train_seconds": trained["wall_seconds"],
-                "score_seconds": scored["wall_seconds"],
-                "last": {
-                    k: v
-                    for k, v in json.loads(last).items()
-                    if k in ("reward", "correct", "length", "invalid", "kl", "entropy")
-                },
-            }
-            with out.open("a") as f:
-                f.write(json.dumps(row) + "\n")
-            print(f"{name} seed {seed}: {row['overall']:.2f} in {row['train_seconds']:.0f} s", flush=True)
-            shutil.rmtree(folder)
+                with out.open("a") as f:
+                    f.write(json.dumps(row) + "\n")
+                print(f"{name} seed {seed}: {row['overall']:.2f} in {row['train_seconds']:.0f} s", flush=True)
+                shutil.rmtree(folder)
 
-    try:
         await asyncio.gather(*(worker() for _ in range(workers)))
-    finally:
-        await launcher.close()
-        grader.close()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def changed(profile: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
