@@ -47,7 +47,9 @@ def cost_of(story: Story) -> Cost:
     for trial in story.trials:
         own = trial["candidate"] == root and trial["purpose"] in DISCOVERY
         by["root" if own else trial["purpose"]] += 0.0 if trial.get("cached") else busy(trial)
-    whole = [
+    # Those made in one go, where there are any: the others have been started and scored at every rung besides.
+    one_go = [busy(t) for t in story.trials if t["purpose"] in ("confirm", "ablate") and is_whole(t) and busy(t)]
+    whole = one_go or [
         busy(t) for t in story.trials if t["purpose"] in DISCOVERY and is_whole(t) and not t.get("cached") and busy(t)
     ]
     trained = {t["candidate"] for t in story.trials if t["purpose"] in DISCOVERY} - {root}
