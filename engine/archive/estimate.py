@@ -62,7 +62,7 @@ def cost_to_go(
     A decision waits for the results of all but the last `lag` candidates, decisions are made one at a time, and
     `workers` train side by side; the slowest of the three sets the pace. Where trainings stop at rungs, a candidate is
     expected to take the mean of what the settled ones took over all their trainings; what the root's seeds and the
-    studies that were begun still lack counts in whole trainings. A study that nobody has begun is not in it.
+    studies still lack counts in whole trainings, the confirmation at the end included; it may be over earlier.
 
     Args:
         run: the run's document.
@@ -83,7 +83,7 @@ def cost_to_go(
     decision_seconds += _median(c["verification"]["seconds"] for c in begun if _verified(c)) or 0.0
     reflection_seconds = _median(_by_decision(calls, ("reflect",))) or 0.0
     usd = _median(c["cost"]["llm_usd"] for c in begun if c["reflection"]) or 0.0
-    left = max(0, run["budget"]["candidates"] - len(begun))
+    left = 0 if run.get("closed") else max(0, run["budget"]["candidates"] - len(begun))
     # The share of decisions that lead to a training; all of them until one did not.
     trained = sum(c["status"] not in UNTRAINED for c in begun) / len(begun) if begun else 1.0
     settled = [own[c["id"]] for c in begun if c["status"] in SETTLED and c["id"] in own]
@@ -157,8 +157,14 @@ def _waiting(open_: Iterable[Mapping[str, Any]], whole: float, unsettled: set[An
 
 
 def _planned(run: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> int:
-    """Trainings of running studies that are not made yet, if they go to their last look."""
+    """Trainings of studies that are not made yet, if they go to their last look: of those that run, and of the one that
+    will begin by itself.
+    """
     wanted = {s["id"]: len(s["arms"]) * s["seeds"] for s in run.get("studies") or () if s["status"] == "running"}
+    last = (run.get("closed") or run["budget"])["candidates"]
+    confirm = run.get("confirm") or {"candidates": 0, "seeds": 0}
+    if confirm["candidates"] and run.get("confirmed_after") != last:
+        wanted["at the end"] = (confirm["candidates"] + 1) * confirm["seeds"]
     for trial in trials:
         if trial.get("study") in wanted:
             wanted[trial["study"]] -= 1

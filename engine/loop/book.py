@@ -218,6 +218,16 @@ class Book:
         """Whether its user paused it."""
         return bool(candidate["status"] == "paused" and candidate["cause"] == HELD)
 
+    @property
+    def last_slot(self) -> int:
+        """The last slot of the search: as many candidates as were asked for, or those there are where it was closed."""
+        return int((self.run.get("closed") or self.run["budget"])["candidates"])
+
+    def slots(self) -> list[int]:
+        """Those that the search fills, the root's first; where it was closed, some may be empty for ever."""
+        every = range(self.last_slot + 1)
+        return [k for k in every if candidate_id(k) in self.candidates] if self.run.get("closed") else list(every)
+
     def settled_slots(self) -> set[int]:
         """Slots whose results will not change by themselves: the candidate's, and the root's of that number."""
         return {

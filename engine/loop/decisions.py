@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import Exit, PoiseError
 from engine.loop.book import SETTLED, candidate_id, control_id, purpose_of
+from engine.loop.closing import close_search, time_to_confirm
 from engine.loop.figures import derive, result_of
 from engine.loop.settled import ready
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 async def decide_all(engine: Engine) -> None:
     """Make round after round of decisions, each as soon as the settled-prefix rule allows it."""
-    last, parents = engine.book.run["budget"]["candidates"], engine.decider.parents
+    last, parents = engine.book.last_slot, engine.decider.parents
     for first in range(1, last + 1, parents):
         slots = range(first, min(first + parents, last + 1))
         missing = [k for k in slots if candidate_id(k) not in engine.book.candidates]
@@ -34,11 +35,20 @@ async def decide_all(engine: Engine) -> None:
                     and ready(first, engine.config.lag, engine.book.settled_slots())
                 )
             )
+        if engine.book.run.get("closed"):
+            return
+        if (reason := time_to_confirm(engine, engine.wall())) is not None:
+            close_search(engine, reason)
+            await engine.notify()
+            return
         try:
             await _round(engine, missing, controls)
         except PoiseError as e:
-            # Refused: the budget is used. Else nothing can be proposed any more: the user must act, then resume.
-            await engine.stop(f"budget: {e}" if e.code is Exit.REFUSED else str(e))
+            if e.code is Exit.REFUSED:  # the money is used up; a confirmation needs none
+                close_search(engine, f"budget: {e}")
+                await engine.notify()
+            else:  # nothing can be proposed any more: the user must act, then resume
+                await engine.stop(str(e))
             return
 
 

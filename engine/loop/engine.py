@@ -161,15 +161,15 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.book.broken is not None:
             raise self.book.broken
-        self.book.spend(wall_seconds=self._wall())
+        self.book.spend(wall_seconds=self.wall())
         if (unfinished := told_unfinished(self)) is not None:
             self.book.log(unfinished, level="warning")
         if self.study_only:
             self.book.set_run_status(self.book.run["before_study"], self.stopping or "the study is over")
         elif self.stopping is None or self.stopping.startswith("budget"):
-            self.book.set_run_status(
-                "finished", self.stopping or f"{len(decided(self.book.candidates)) - 1} candidates done"
-            )
+            closed = (self.book.run.get("closed") or {}).get("reason")
+            done = f"{len(decided(self.book.candidates)) - 1} candidates done"
+            self.book.set_run_status("finished", self.stopping or closed or done)
         else:
             self.book.set_run_status("stopped", self.stopping)
         if not self.book.flush():
@@ -277,7 +277,7 @@ class Engine:
         self._spent_before = charge_lost(self.book)
         watch, due, gpus = Stopwatch(), 0.0, gpus_a_trial()
         while True:
-            wall = self._wall()
+            wall = self.wall()
             running = watch.observe(self.active, self.book.trials, time.monotonic())
             if wall >= due or 0.0 in running.values():  # a slice is used, or something has just begun
                 due = wall + SLICE_SECONDS - 2 * TICK_SECONDS
@@ -287,7 +287,8 @@ class Engine:
                 await self.stop(reason)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _wall(self) -> float:
+    def wall(self) -> float:
+        """Seconds that engines have worked on the run, this one included."""
         return self._spent_before + time.monotonic() - self._began
 
     async def notify(self) -> None:

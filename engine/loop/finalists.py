@@ -38,12 +38,12 @@ def finalists(engine: Engine) -> dict[str, list[float]]:
     Chosen once: among many equals each further seed would bring a luckier one with a single score to the top.
     """
     run, scores = engine.book.run, ranked(engine)
-    chosen = run.get("finalists") if run.get("finalists_after") == run["budget"]["candidates"] else None
+    chosen = run.get("finalists") if run.get("finalists_after") == engine.book.last_slot else None
     return scores if not chosen else {node: own for node, own in scores.items() if node in chosen}
 
 
 def _choose(engine: Engine, most: int) -> None:
-    after = engine.book.run["budget"]["candidates"]
+    after = engine.book.last_slot
     if engine.book.run.get("finalists_after") != after:
         engine.book.set_run(finalists=list(ranked(engine))[:most], finalists_after=after)
 
@@ -101,12 +101,13 @@ def _one_more(engine: Engine, node: str, index: int) -> None:
 def search_over(engine: Engine) -> bool:
     """Whether every candidate of the search, of the control arm and of the user's own has its result."""
     book = engine.book
-    slots = range(book.run["budget"]["candidates"] + 1)
     settled = book.settled_slots()
     others = [c for c in book.candidates.values() if not c["id"].startswith("c")]
     controls = sum(c["id"].startswith("r") for c in others)
-    done = controls >= engine.config.controls and all(c["status"] in SETTLED for c in others)
-    return done and not engine.closing and all(k in settled for k in slots)
+    done = (controls >= engine.config.controls or bool(book.run.get("closed"))) and all(
+        c["status"] in SETTLED for c in others
+    )
+    return done and not engine.closing and all(k in settled for k in book.slots())
 
 
 async def conclude(engine: Engine) -> None:

@@ -116,7 +116,7 @@ def _place(engine: Engine, candidate: str) -> int:
     if is_injected(candidate):
         return -1
     if is_control(candidate):
-        wanted = int(engine.book.run["budget"]["candidates"])
+        wanted = engine.book.last_slot
         return min(math.ceil(slot_of(candidate) * wanted / max(engine.config.controls, 1)), wanted)
     return slot_of(candidate)
 
@@ -126,7 +126,11 @@ def _passed(engine: Engine, rung: int) -> int:
     at = engine.passed.get(rung, 0)
     if at == 0 and not noise_known(engine.book, engine.runner.rungs[rung].fraction):
         return 0
-    while (node := candidate_id(at)) in engine.book.candidates:
+    closed = bool(engine.book.run.get("closed"))
+    while (node := candidate_id(at)) in engine.book.candidates or (closed and at <= engine.book.last_slot):
+        if node not in engine.book.candidates:
+            at += 1
+            continue
         document = engine.book.candidates[node]
         settled = document["status"] in SETTLED or node in engine.held
         if not (at == 0 or settled or (engine.book.own_trials(node) and complete(engine, node, rung))):

@@ -119,6 +119,7 @@ def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, A
         "llm": config.llm,
         "sandbox": sandbox,
         "rungs": [rung.document() for rung in ladder(config.profile)],
+        "confirm": {key: config.profile["confirm"][key] for key in ("candidates", "seeds")},
         "studies": [],
     }
 

@@ -108,7 +108,7 @@ def told_unfinished(engine: Engine) -> str | None:
 def _wanted(engine: Engine) -> int:
     """How many the end of the search would still confirm."""
     run, table = engine.book.run, engine.config.profile.get("confirm", CONFIRM)
-    return 0 if run.get("confirmed_after") == run["budget"]["candidates"] else int(table["candidates"])
+    return 0 if run.get("confirmed_after") == engine.book.last_slot else int(table["candidates"])
 
 
 def _confirms_by_itself(engine: Engine) -> bool:
@@ -130,7 +130,7 @@ def _best(engine: Engine) -> list[str]:
 def _begin_by_itself(engine: Engine) -> None:
     book = engine.book
     best = _best(engine)[: _wanted(engine)]
-    once = {"confirmed_after": book.run["budget"]["candidates"]}
+    once = {"confirmed_after": book.last_slot}
     if best:
         nodes = [book.candidates[node] for node in best]
         _open(engine, confirm_plan(book.run, engine.config.profile, nodes, None, automatic=True), BY_ITSELF, **once)

@@ -56,7 +56,7 @@ def take_up(book: Book, request: Mapping[str, Any], llm: Path) -> None:
     if run["status"] == "finished":
         _refuse_idle(book, budget, used_up(budget, wall, gpu), bool(wanted))
     if budget != run["budget"]:
-        book.set_run(budget=budget)
+        book.set_run(budget=budget, closed=None)
         told = [f"{OPTIONS[name]} {limit:g}" for name, limit in wanted.items()]
         book.log(f"taken up with {' '.join(told)}")
 

@@ -51,7 +51,7 @@ def _urgency(engine: Engine, trial: str) -> tuple[float, ...]:
             return (1, document["aim"], number)
         place = number + 0.5
     elif document["purpose"] == "control":
-        place *= engine.book.run["budget"]["candidates"] / max(engine.config.controls, 1)
+        place *= engine.book.last_slot / max(engine.config.controls, 1)
     return (2, place)
 
 

@@ -147,3 +147,11 @@ def test_the_roots_seeds_to_come_and_the_trainings_of_a_study_count_as_whole_one
     assert found["eta_seconds"] == 500.0 and found["to_go"]["trials"] == 5
     over = cost_to_go({**run(1, workers=1), "studies": [{**study, "status": "done"}]}, begun, [*done, made])
     assert over["eta_seconds"] == 0.0
+
+
+def test_the_confirmation_that_begins_by_itself_counts_until_it_has_begun() -> None:
+    begun, done = [candidate(0), candidate(1)], [training("c001", "scored", 100.0)]
+    one = {**run(1, workers=2), "confirm": {"candidates": 3, "seeds": 10}}
+    assert cost_to_go(one, begun, done)["eta_seconds"] == 4 * 10 * 100.0 / 2
+    assert cost_to_go({**one, "confirmed_after": 1}, begun, done)["eta_seconds"] == 0.0
+    assert cost_to_go({**one, "confirm": {"candidates": 0, "seeds": 10}}, begun, done)["eta_seconds"] == 0.0

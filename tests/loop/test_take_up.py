@@ -38,7 +38,7 @@ def test_named_budgets_are_in_the_run_document_and_told_and_others_stay(book: Bo
     wanted = {"candidates": 5, "hours": None, "usd": 2.0}
     assert book.run["budget"] == wanted
     told = EventReader(tmp_path / "mine" / "events.jsonl").read()
-    assert [e.data for e in told if e.kind == "run.updated"][-1] == {"budget": wanted}
+    assert [e.data for e in told if e.kind == "run.updated"][-1] == {"budget": wanted, "closed": None}
     assert told[-1].data["message"] == "taken up with --candidates 5 --usd 2"
     take_up(book, {"hours": 1.5, "candidates": 6}, tmp_path / "llm.jsonl")
     assert book.run["budget"] == {"candidates": 6, "hours": 1.5, "usd": 2.0}
