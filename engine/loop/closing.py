@@ -53,7 +53,8 @@ def confirmation_seconds(profile: Mapping[str, Any], trials: list[Document], wor
     table, rungs = profile.get("confirm", {}), profile["search"]["rungs"]
     if not table.get("candidates"):
         return 0.0
-    whole = [busy_seconds(trial) for trial in trials if trial["status"] == "scored" and trial["rung"] == 1.0]
+    ended = [busy_seconds(trial) for trial in trials if trial["status"] == "scored" and trial["rung"] == 1.0]
+    whole = [seconds for seconds in ended if seconds]  # what another run trained cost this one nothing
     if not whole:
         return None
     finalists = rungs["finalists"] * max(rungs["finalist_seeds"] - 1, 0)

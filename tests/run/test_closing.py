@@ -72,4 +72,6 @@ def test_the_time_kept_is_for_every_training_of_the_confirmation(workers: int, s
     confirm = tiny["confirm"]
     assert kept is not None and kept >= (confirm["candidates"] + 1) * confirm["seeds"] * seconds / workers
     assert confirmation_seconds(tiny, [{**whole, "rung": 0.25}], workers) is None, "nobody knows yet"
+    taken_over = {**whole, "cost": {"train_seconds": 0.0, "score_seconds": 0.0}}
+    assert confirmation_seconds(tiny, [whole, taken_over, taken_over], workers) == kept
     assert confirmation_seconds({**tiny, "confirm": {**confirm, "candidates": 0}}, [whole], workers) == 0.0

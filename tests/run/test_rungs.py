@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from engine.archive.folder import RunFolder
 from engine.archive.store import read_archive
 from tests.run.conftest import Finished
-from tests.run.world import World, profile
+from tests.run.world import Events, World, engine_process, profile, wait_for
 
 RUNGS = {"search.rungs.at": "[0.25, 0.5]", "search.rungs.seeds": "[1, 2, 1]", "search.rungs.problems": "4"}
 RUNGS |= {"search.rungs.samples": "4", "baseline_seeds": "2", "lag": "2"}
@@ -97,6 +98,36 @@ def test_a_later_run_of_the_same_seed_takes_over_the_noise_of_the_root(rungs: Fi
     assert after["c000-baseline-1"]["rungs"] == trained["c000-baseline-1"]["rungs"]
     assert after["c000-search-0"]["adapter_sha256"] == trained["c000-search-0"]["adapter_sha256"]
     assert after["c000-baseline-1"]["cost"]["train_seconds"] == 0
+
+
+@pytest.mark.slow
+def test_a_stopped_candidate_goes_on_from_its_checkpoint_when_its_user_promotes_it(
+    rungs: Finished, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    quick = str(profile(world.path, "rungs", **RUNGS))
+    world.start("--profile", quick, "--name", "r", "--workers", "1", "--candidates", "60", "--seed", "1")
+    folder = world.folder("r")
+    wait_for(folder.engine, "an engine holds the lock")
+    events = Events(folder)
+    stopped = events.wait("candidate.status", status="stopped").node
+    assert stopped is not None
+    before = read_archive(folder.archive).trials()
+    trained = {t["id"]: t["rungs"][-1]["updates"] for t in before if t["candidate"] == stopped}
+    told = world.poise("promote", "r", stopped)
+    assert told.returncode == 0, told.stderr
+    assert world.poise("promote", "r", stopped).returncode == 4, "it is not stopped any more"
+    events.wait("candidate.status", stopped, status="training")
+    wait_for(lambda: _further(folder, stopped, trained), "it has a score at its next rung")
+    engine_process(folder).kill()
+    trial = next(t for t in read_archive(folder.archive).trials() if t["candidate"] == stopped)
+    steps = [json.loads(line)["step"] for line in folder.trial(trial["id"]).metrics.read_text().splitlines()]
+    assert steps == sorted(set(steps)), "nothing is trained twice"
+
+
+def _further(folder: RunFolder, node: str, trained: dict[str, int]) -> bool:
+    trials = [t for t in read_archive(folder.archive).trials() if t["candidate"] == node and t["rungs"]]
+    return any(t["rungs"][-1]["updates"] > trained.get(t["id"], 0) for t in trials)
 
 
 @pytest.mark.slow
