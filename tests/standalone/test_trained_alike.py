@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -211,6 +213,18 @@ def test_what_cannot_work_is_refused_before_the_training(tmp_path: Path) -> None
     args = toy.config(tmp_path)
     with pytest.raises(ValueError, match="correct='nope' is no reward function; they are digits, short, sparse"):
         made(model=toy.model(), reward_funcs=toy.reward_functions(), args=args, correct="nope", **world())
+
+
+@pytest.mark.slow
+def test_several_processes_are_refused_since_each_would_see_a_part_of_the_batch(tmp_path: Path) -> None:
+    code = "from tests.standalone.test_trained_alike import CASES, plain; from pathlib import Path; "
+    script = tmp_path / "train.py"
+    script.write_text(f"{code}plain(CASES[0], Path({str(tmp_path)!r}))\n")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    tree = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launcher, env=tree, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert "ValueError: 2 processes: this trainer works in one process only" in done.stderr
 
 
 @pytest.mark.slow
