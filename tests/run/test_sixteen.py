@@ -17,8 +17,8 @@ def test_sixteen_candidates_have_the_same_lineage_and_scores_with_one_and_two_wo
     unconfirmed = world.path / "unconfirmed.toml"  # fresh trainings of the best three would take half of the time
     unconfirmed.write_text(f"{before}[confirm]{confirm.replace('candidates = 3', 'candidates = 0', 1)}")
     for name, workers in (("one", "1"), ("two", "2")):
-        arguments = ("--profile", str(unconfirmed), "--candidates", "16", "--seed", "1", "--workers", workers, "--name", name)
-        done = world.poise("run", "--headless", *arguments, timeout=1800)
+        arguments = ("--profile", str(unconfirmed), "--candidates", "16", "--seed", "1", "--workers", workers)
+        done = world.poise("run", "--headless", "--name", name, *arguments, timeout=1800)
         assert done.returncode == 0, done.stdout + done.stderr
         exports.append(world.export(name))
     keys = ("id", "name", "parent", "depth", "status", "proposal", "code_sha256", "overall", "benchmarks", "reflection")
