@@ -47,10 +47,10 @@ def time_to_confirm(engine: Engine, wall: float) -> str | None:
 def confirmation_seconds(profile: Mapping[str, Any], trials: list[Document], workers: int) -> float | None:
     """Seconds from the last decision to the last verdict, if it takes all its looks; None before a training has ended.
 
-    That is what is under way (`lag` at most), the finalists' further seeds and every training of the confirmation, each
-    as long as the median of those that went to the end. 0 if nothing is confirmed by itself.
+    That is what is under way (`lag` at most), who goes on at the end, the finalists' further seeds and every training
+    of the confirmation, each as long as the median of those that went to the end. 0 if nothing is confirmed by itself.
     """
-    table, rungs = profile.get("confirm", {}), profile["search"]["rungs"]
+    table, rungs = profile.get("confirm", {}), profile["search"].get("rungs", {"finalists": 0, "finalist_seeds": 1})
     if not table.get("candidates"):
         return 0.0
     ended = [busy_seconds(trial) for trial in trials if trial["status"] == "scored" and trial["rung"] == 1.0]
@@ -58,5 +58,5 @@ def confirmation_seconds(profile: Mapping[str, Any], trials: list[Document], wor
     if not whole:
         return None
     finalists = rungs["finalists"] * max(rungs["finalist_seeds"] - 1, 0)
-    trainings = finalists + (table["candidates"] + 1) * table["seeds"]
+    trainings = table["candidates"] + finalists + (table["candidates"] + 1) * table["seeds"]
     return float(median(whole) * (profile["search"]["lag"] + trainings) / workers)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from engine.loop.book import SETTLED, WAITING, purpose_of, root_id
 from engine.loop.figures import scores_at
+from engine.loop.last_chance import give_last_chances
 
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
@@ -74,7 +75,7 @@ def unclear(scores: Mapping[str, Sequence[float]], wanted: int, most: int) -> li
 def busy(engine: Engine) -> bool:
     """Whether trainings of finalists are under way, or are to be started now that the search has ended; starts them."""
     table = engine.config.profile["search"].get("rungs")
-    if table is None:  # a run from before there were rungs
+    if table is None or not table["finalists"]:  # None: a run from before there were rungs
         return False
     wanted = engine.config.profile["confirm"]["candidates"]
     _choose(engine, table["finalists"])
@@ -115,7 +116,7 @@ async def conclude(engine: Engine) -> None:
     while not engine.concluded:
         async with engine.changed:
             await engine.changed.wait_for(lambda: engine.stopping is None and not engine.paused and search_over(engine))
-        if not busy(engine):
+        if not give_last_chances(engine) and not busy(engine):
             engine.concluded = True
             await engine.notify()
             return

@@ -24,7 +24,7 @@ from engine.stats.promotion import promotion, rank_correlation
 if TYPE_CHECKING:
     from engine.loop.engine import Engine
 
-CREDIT = 2
+CREDIT = 1
 """Candidates that may go on from a rung beyond one in eta, so that a search has parents early."""
 PRIOR_WEIGHT = 8.0
 """Pairs of scores, at a rung and at the end, that the profile's rank correlation counts as much as."""
@@ -80,14 +80,23 @@ async def promote(engine: Engine, candidate: Document) -> int:
     Raises:
         PoiseError: refused (4): it did not stop at a rung.
     """
-    node, promotions = candidate["id"], candidate["promotions"]
-    if candidate["status"] != "stopped" or not promotions:
+    node = candidate["id"]
+    if candidate["status"] != "stopped" or not candidate["promotions"]:
         raise PoiseError(f"{node} is {candidate['status']}, not stopped at a rung", Exit.REFUSED)
-    by_hand = {**promotions[-1], "promoted": True, "by": "user"}
-    engine.book.update(node, promotions=[*promotions[:-1], by_hand])
+    let_go_on(engine, candidate, "user")
+    return engine.runner.rungs[engine.book.own_trials(node)[0]["aim"]].updates
+
+
+def let_go_on(engine: Engine, candidate: Document, by: str) -> None:
+    """Take back that a candidate stopped at its rung.
+
+    Args:
+        by: "user", or "end" (of the search).
+    """
+    node, promotions = candidate["id"], candidate["promotions"]
+    engine.book.update(node, promotions=[*promotions[:-1], {**promotions[-1], "promoted": True, "by": by}])
     engine.book.set_status(node, "queued")
     goes_on(engine, node)
-    return engine.runner.rungs[engine.book.own_trials(node)[0]["aim"]].updates
 
 
 def _due(engine: Engine) -> str | None:
@@ -177,9 +186,9 @@ def _decide(engine: Engine, candidate: str) -> None:
         where=f"{rung.updates} of {rungs[-1].updates} updates",
     )
     gone, share = _gone_on(engine, at_rung, rung.fraction), CREDIT + (len(at_rung) + 1) / table["eta"]
-    best = all(fmean(own) > other for other in earlier)
-    # A search gets better as it goes on, and its newest would all be among the best of those seen so far.
-    full = judged.promoted and gone + 1 > share and not best
+    # A search gets better as it goes on, and its newest would all be among the best of those seen so far; who is among
+    # the best of all goes on when it ends, see `engine.loop.last_chance`.
+    full = judged.promoted and gone + 1 > share
     document = {
         "rung": rung.fraction,
         "promoted": judged.promoted and not full,

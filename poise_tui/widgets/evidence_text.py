@@ -45,12 +45,15 @@ def _rungs(document: Mapping[str, Any]) -> list[Content]:
     return lines
 
 
+BY = {"user": " by hand", "end": " at the end of the search"}
+
+
 def _promotions(document: Mapping[str, Any]) -> list[Content]:
     return [
         Content.assemble(
             "  ",
             ("went on" if p["promoted"] else "stopped", "$success" if p["promoted"] else "$warning"),
-            (" by hand" if p["by"] == "user" else "") + f": {one_line(p['why'])}",
+            BY.get(p["by"], "") + f": {one_line(p['why'])}",
         )
         for p in document.get("promotions") or ()
     ]

@@ -103,14 +103,14 @@ async def test_an_answer_that_came_just_before_the_engine_died_is_used_by_the_ne
         monkeypatch.setenv("OPENAI_API_BASE", server.url)
         # The root trains for long enough that its reflection is not the first question.
         arguments = ("--candidates", "1", "--llm", "openai/test")
-        folder, events = await asyncio.to_thread(start, world, *arguments, updates="60")
+        folder, events = await asyncio.to_thread(start, world, *arguments, updates="60", population="1")
         await asyncio.to_thread(events.wait, "llm.call", purpose="propose")
         await asyncio.to_thread(kill, folder)
         assert not [e for e in events.update() if e.kind == "candidate.created" and e.node == "c001"], "not known yet"
         await asyncio.to_thread(resume, world, "r")
         await asyncio.to_thread(events.wait, "run.status", None, 0, status="finished")
     prompts = [json.dumps(r["messages"]) for r in server.requests]
-    assert len(prompts) == len(set(prompts)) == 3, "one proposal, two reflections, none asked twice"
+    assert len(prompts) == len(set(prompts)) == 4, "a proposal, its reading and two reflections, none asked twice"
     exported: dict[str, Any] = await asyncio.to_thread(world.export, "r")
     calls = [json.loads(line) for line in folder.llm.read_text().splitlines()]
     assert exported["run"]["spent"]["llm_usd"] == pytest.approx(sum(c["usd"] for c in calls))

@@ -17,6 +17,8 @@ from engine.loop.book import SETTLED, Book, candidate_id, root_id, slot_of
 from engine.loop.config import new_run
 from engine.loop.documents import candidate_document
 from engine.loop.engine import Engine
+from engine.loop.figures import scores_at
+from engine.loop.last_chance import give_last_chances
 from engine.loop.promotions import goes_on, promote, promote_all
 from engine.loop.settled import ready
 from engine.loop.workers import _arrive
@@ -31,8 +33,8 @@ class Made:
     """An engine on a real archive whose trainings are made up: no process runs, scores are handed in."""
 
     def __init__(self, path: Path, name: str, candidates: int = CANDIDATES) -> None:
-        rungs = {"search.rungs.at": "[0.25, 0.5]", "search.rungs.seeds": "[1, 2, 1]", "updates": "16"}
-        file = profile(path, **rungs, baseline_seeds="3", problems="120", samples="16")
+        rungs = {"search.rungs.at": "[0.25, 0.5]", "search.rungs.seeds": "[1, 2, 1]", "search.rungs.eta": "4"}
+        file = profile(path, **rungs, updates="16", baseline_seeds="3", problems="120", samples="16")
         folder, config = new_run({"profile": str(file), "runs_dir": str(path / "runs"), "name": name, "seed": 3})
         self.archive = Archive.open(folder.archive)
         self.book = Book(self.archive)
@@ -106,6 +108,17 @@ def settled(made: Made, order: int) -> dict[str, Any]:
     return made.outcome()
 
 
+async def until_nobody_is_left(made: Made) -> list[set[str]]:
+    """The search, and all its last chances: who got one, time after time."""
+    gone = []
+    for seed in range(9):
+        await made.until_all_settled(random.Random(seed))
+        if not give_last_chances(made.engine):
+            return gone
+        gone.append({n for n, c in made.book.candidates.items() if c["status"] == "queued"})
+    raise AssertionError("it does not come to an end")
+
+
 def test_promotions_do_not_depend_on_the_order_in_which_scores_arrive(made: Any) -> None:
     outcomes = [settled(made(f"r{order}"), order) for order in range(4)]
     for outcome in outcomes[1:]:
@@ -114,8 +127,10 @@ def test_promotions_do_not_depend_on_the_order_in_which_scores_arrive(made: Any)
     assert True in verdicts and False in verdicts
 
 
-def test_most_stop_early_and_the_better_ones_go_on(made: Any) -> None:
-    outcome = settled(made("r"), 1)
+def test_most_stop_early_and_the_better_ones_are_trained_to_the_end(made: Any) -> None:
+    made = made("r")
+    asyncio.run(until_nobody_is_left(made))
+    outcome = made.outcome()
     ends = {node: result["rung"] for node, (_, _, _, _, result) in outcome.items()}
     assert ends[root_id()] == 1.0
     assert sum(end < 1.0 for end in ends.values()) > CANDIDATES / 2
@@ -123,6 +138,7 @@ def test_most_stop_early_and_the_better_ones_go_on(made: Any) -> None:
     whole = [strength[n] for n in strength if ends[n] == 1.0]
     stopped = [strength[n] for n in strength if ends[n] < 1.0]
     assert sum(whole) / len(whole) > sum(stopped) / len(stopped) + 2
+    assert ends[max(strength, key=lambda n: strength[n])] == 1.0
 
 
 def test_whoever_stops_is_told_where_and_why_and_has_a_gain_at_that_rung(made: Any) -> None:
@@ -165,6 +181,20 @@ def test_a_stopped_candidate_goes_on_by_hand_and_is_judged_again(made: Any) -> N
     found = made.book.candidates[node]
     assert [p["by"] for p in found["promotions"]] == ["user", "rule"]
     assert found["fidelity"] >= 0.5 and found["status"] in ("scored", "stopped")
+
+
+def test_the_best_of_all_go_on_when_the_search_ends_whenever_they_came(made: Any) -> None:
+    made = made("r")
+    book, engine = made.book, made.engine
+    eta, first = engine.config.profile["search"]["rungs"]["eta"], engine.runner.rungs[0].fraction
+
+    gone = asyncio.run(until_nobody_is_left(made))
+    assert gone, "somebody among the best had stopped"
+    assert all(any(p["by"] == "end" for p in book.candidates[n]["promotions"]) for n in gone[0])
+    nodes = [n for n in book.candidates if n != root_id()]
+    best = sorted(nodes, key=lambda n: -scores_at(book.own_trials(n), first)[0])[: -(-len(nodes) // eta)]
+    assert all(book.candidates[n]["fidelity"] > first for n in best)
+    assert all(c["status"] in ("scored", "stopped") for c in book.candidates.values())
 
 
 def test_carrying_out_a_promotion_twice_trains_nothing_twice(made: Any) -> None:

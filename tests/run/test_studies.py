@@ -457,8 +457,11 @@ def test_a_study_whose_engine_is_killed_goes_on_by_the_same_command(studied: Stu
         before = events.update()[-1].seq
     client = confirm()
     events.wait("trial.updated", after=before, status="training")
+    engine = engine_process(folder)
+    engine.suspend()  # or the study could be over before the client hears of the key
     client.send_signal(signal.SIGINT)
     heard, _ = client.communicate(timeout=60)
+    engine.resume()
     assert client.returncode == 1
     assert "is not over: going on with it" in heard and "goes on without us" in heard
     events.wait("run.status", after=before, status="finished")
