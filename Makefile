@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # One stamp for each index asked for, so that asking for another one installs again.
 STAMP := $(VENV)/.installed$(subst /,_,$(subst :,_,$(TORCH_INDEX)))
 
-.PHONY: install run test lint test-slow bench clean
+.PHONY: install run test lint test-slow landscape-check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -69,6 +69,10 @@ lint: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Trains three entries of the landscape again, drawn at random: they must come out equal, to the bit.
+landscape-check: install
+	$(BIN)/python -P -m benchmarks.landscape.train check
 
 bench: install
 	$(BIN)/python -P -m benchmarks.dashboard_first_frame
