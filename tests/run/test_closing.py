@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.archive.store import read_archive
-from engine.loop.closing import confirmation_seconds
+from engine.loop.closing import confirmation_seconds, time_to_confirm
+from engine.loop.decisions import decide_all
+from engine.loop.finalists import search_over
 from engine.profiles.schema import load_profile
 from tests.run.test_language_model import GOOD, REFLECTION
+from tests.run.test_studies import SEARCH, Made, good
 from tests.run.world import Events, World, profile, wait_for
 from tests.search.model_server import serving
 
@@ -37,15 +40,31 @@ def start(world: World, *arguments: str) -> Events:
     return Events(folder)
 
 
-def test_a_search_by_the_hour_makes_its_last_decision_while_there_is_time_for_its_confirmation(world: World) -> None:
-    seconds = 16.0
-    events = start(world, "--candidates", "500", "--hours", str(seconds / 3600))
-    events.wait("run.status", status="finished")
-    run = read_archive(world.folder("r").archive).run()
-    assert run["closed"]["candidates"] < 500
-    assert "for the confirmation of the best" in run["closed"]["reason"]
-    made = [e for e in events.update() if e.kind == "candidate.created" and e.node != "c000"]
-    assert len(made) == run["closed"]["candidates"]
+async def test_a_search_by_the_hour_makes_its_last_decision_while_there_is_time_for_its_confirmation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made(tmp_path)
+    for trial in made.book.trials:
+        made.book.update_trial(trial, cost={"train_seconds": 60.0, "score_seconds": 0.0, "gpu_seconds": 0.0})
+    made.book.set_run(budget={"candidates": 500, "hours": 2.0})
+    needed = confirmation_seconds(made.config.profile, list(made.book.trials.values()), made.config.workers)
+    assert needed is not None and 0 < needed < 3600
+    assert time_to_confirm(made.engine, 7200 - needed - 1) is None
+    monkeypatch.setattr(made.engine, "wall", lambda: 7200 - needed + 1)
+    await decide_all(made.engine)  # it ends without asking for a proposal
+    assert made.book.run["closed"]["candidates"] == len(SEARCH)
+    assert "for the confirmation of the best" in made.book.run["closed"]["reason"]
+    assert search_over(made.engine)
+    await made.studies(good)
+    assert made.book.candidates["c001"]["confirmed"] is not None
+
+
+def test_at_most_half_of_the_hours_are_kept(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for trial in made.book.trials:
+        made.book.update_trial(trial, cost={"train_seconds": 3600.0, "score_seconds": 0.0, "gpu_seconds": 0.0})
+    made.book.set_run(budget={"candidates": 500, "hours": 2.0})
+    assert time_to_confirm(made.engine, 3599.0) is None and time_to_confirm(made.engine, 3601.0) is not None
 
 
 async def test_money_that_is_used_up_leaves_the_confirmation_which_needs_none(
