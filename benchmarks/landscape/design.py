@@ -11,7 +11,7 @@ from engine.algorithms.render import render
 
 SWITCHES = (
     MechanismChoice("SilenceAllFail", {}),
-    MechanismChoice("DropUniform", {}),
+    MechanismChoice("HistoryWeight", {}),
     MechanismChoice("TokenMean", {}),
     MechanismChoice("NoStd", {}),
     MechanismChoice("ClipHigher", {}),
