@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.dealing import END, FRESH, Array, Deck, Population
 from benchmarks.landscape.design import ROOT_SEEDS
 from benchmarks.landscape.views import STOPS, Landscape
 from benchmarks.protocol_simulation import at_looks
@@ -29,102 +30,70 @@ from engine.search.select import round_of
 from engine.stats.looks import nominal_levels
 from engine.stats.promotion import promotion, rank_correlation
 
-Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-PROFILE = load_profile("tiny").resolved()
-RUNGS = ladder(PROFILE)
-END = len(RUNGS) - 1
-"""Column of the score at the end, on development problems; those before it are the rungs'."""
-FRESH = END + 1
-"""Column of the score at the end on confirmation problems."""
 CANDIDATES = 64
-ROOT_TRAININGS = int(PROFILE["search"]["baseline_seeds"])
 FEWEST = 200
 """Trainings of the root without which nothing is told: few hide how often chance looks like a gain."""
 
 
-def columns() -> list[int]:
-    """Where the profile's rungs and end are among the landscape's stops.
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """How a profile searches and confirms."""
 
-    Raises:
-        PoiseError: refused (4): the profile has a rung at which nothing was scored, or several seeds at one.
-    """
-    at = [rung.updates for rung in RUNGS]
-    if missing := [u for u in at if u not in STOPS]:
-        raise PoiseError(f"the landscape has no scores after {missing[0]} updates, only {STOPS}", Exit.REFUSED)
-    if any(rung.seeds > 1 for rung in RUNGS):
-        raise PoiseError("tiny.toml wants several seeds at a rung: discoveries are simulated with one", Exit.REFUSED)
-    return [STOPS.index(u) for u in at]
+    profile: Mapping[str, Any]
 
+    @cached_property
+    def updates(self) -> tuple[int, ...]:
+        """Of a training at each rung, and at its end."""
+        return tuple(rung.updates for rung in ladder(self.profile))
 
-def pool(landscape: Landscape, anyway: bool = False) -> Array:
-    """(trainings, rungs + 2): the root's recorded trainings, scored at each rung, the end, and on fresh problems.
+    @property
+    def search(self) -> Any:
+        """The profile's table."""
+        return self.profile["search"]
 
-    Raises:
-        PoiseError: refused (4): there are too few, and not `anyway`.
-    """
-    there = len(landscape.root)
-    if there < FEWEST and not anyway:
-        raise PoiseError(
-            f"{there} of {ROOT_SEEDS} trainings of the root are there, {FEWEST} are needed: go on with "
-            "`python -P -m benchmarks.landscape.train run`",
-            Exit.REFUSED,
-        )
-    return np.column_stack([landscape.root[:, columns()], landscape.root_confirmed])
+    @property
+    def confirm(self) -> Any:
+        """The profile's table."""
+        return self.profile["confirm"]
 
-
-class Deck:
-    """Recorded trainings, shuffled, each dealt once.
-
-    Dealing without replacement is right here: over such deals the difference of two arms' means has just the variance
-    of independent draws from a population with the pool's variance (divisor n - 1).
-
-    Args:
-        rng: shuffles.
-        trainings: (n, columns), see `pool`.
-        anew: shuffle again when all are dealt, for pools too small for a discovery.
-    """
-
-    def __init__(self, rng: np.random.Generator, trainings: Array, anew: bool = False) -> None:
-        self._rng, self._trainings, self._anew = rng, trainings, anew
-        self._left = rng.permutation(trainings)
-
-    def deal(self, n: int) -> Array:
-        """(n, columns): the next ones.
+    def scores(self, early: Array, fresh: Array) -> Array:
+        """(..., rungs + 2): of trainings scored at the landscape's stops (..., stops) and on fresh problems (...).
 
         Raises:
-            PoiseError: refused (4): all are dealt.
+            PoiseError: refused (4): the profile has a rung at which nothing was scored, or several seeds at one.
         """
-        while len(self._left) < n and self._anew:
-            self._left = np.concatenate([self._left, self._rng.permutation(self._trainings)])
-        if len(self._left) < n:
-            raise PoiseError(f"a discovery takes more than {len(self._trainings)} trainings of the root", Exit.REFUSED)
-        dealt, self._left = self._left[:n], self._left[n:]
-        return dealt
+        if missing := [u for u in self.updates if u not in STOPS]:
+            raise PoiseError(f"the landscape has no scores after {missing[0]} updates, only {STOPS}", Exit.REFUSED)
+        if any(rung.seeds > 1 for rung in ladder(self.profile)):
+            raise PoiseError("the profile wants several seeds at a rung; one is simulated", Exit.REFUSED)
+        return np.concatenate([early[..., [STOPS.index(u) for u in self.updates]], fresh[..., None]], axis=-1)
+
+    def root(self, landscape: Landscape, anyway: bool = False) -> Array:
+        """(trainings, rungs + 2): the root's recorded trainings.
+
+        Raises:
+            PoiseError: refused (4): there are too few, and not `anyway`; or as `scores`.
+        """
+        there = len(landscape.root)
+        if there < FEWEST and not anyway:
+            raise PoiseError(
+                f"{there} of {ROOT_SEEDS} trainings of the root are there, {FEWEST} are needed: go on with "
+                "`python -P -m benchmarks.landscape.train run`",
+                Exit.REFUSED,
+            )
+        return self.scores(landscape.root, landscape.root_confirmed)
 
 
-@dataclass(frozen=True)
-class Population:
-    """The candidates of a discovery: each of its trainings is one of the root's, changed."""
-
-    gains: Array
-    """(candidates, columns): points added."""
-    spread: float = 1.0
-    """What a training is from `middle` is multiplied by this."""
-    middle: Array | float = 0.0
-    """(columns,)"""
-    recorded: Mapping[int, Array] | None = None
-    """(trainings, columns) of candidates whose first trainings in the search are recorded ones of their own."""
-
-    def trained(self, candidate: int | slice, of_root: Array) -> Array:
-        """Trainings of candidates (rows) made from as many of the root."""
-        return self.middle + self.spread * (of_root - self.middle) + self.gains[candidate]
+TINY = Protocol(load_profile("tiny").resolved())
 
 
-def nulls(n: int = CANDIDATES) -> Population:
-    """Every candidate is secretly the root."""
-    return Population(np.zeros((n, FRESH + 1)))
+def scheduled(*updates: int) -> Protocol:
+    """The profile tiny with rungs after these updates."""
+    whole, search = TINY.updates[-1], TINY.search
+    rungs = {**search["rungs"], "at": [u / whole for u in updates], "seeds": [1] * (len(updates) + 1)}
+    return Protocol({**TINY.profile, "search": {**search, "rungs": rungs}})
 
 
 @dataclass(frozen=True)
@@ -137,34 +106,28 @@ class Search:
     """First whole trainings' scores."""
     finalists: dict[int, list[float]]
     """Scores of all whole trainings of the best, the best mean first."""
-    again: int
-    """Further whole trainings, of finalists."""
-
-    @property
-    def share(self) -> float:
-        """Updates trained, as a share of training all to the end once; the root's apart."""
-        at = [0, *(rung.updates for rung in RUNGS)]
-        updates = sum(n * (b - a) for n, a, b in zip(self.reached, at[:-1], at[1:], strict=True))
-        return (updates + self.again * at[-1]) / (self.reached[0] * at[-1])
+    share: float
+    """Updates trained, as a share of training all to the end once; the root's apart."""
 
 
-def search(first: Array, root: Array, again: Callable[[int], float]) -> Search:
+def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int], float]) -> Search:
     """Rungs and finalists, as `engine.loop.promotions` and `engine.loop.finalists` have them.
 
     Args:
+        protocol: the profile's.
         first: (candidates, rungs + 1), of each candidate's first training, had it been trained to the end.
         root: (trainings, rungs + 1)
         again: the score of another whole training of a candidate.
     """
-    table, lag = PROFILE["search"]["rungs"], PROFILE["search"]["lag"]
+    table, last = protocol.search["rungs"], len(protocol.updates) - 1
     noise = [stdev(column) for column in root.T.tolist()]
-    at: list[dict[int, float]] = [{} for _ in RUNGS]
-    gone = [0] * len(RUNGS)
+    at: list[dict[int, float]] = [{} for _ in protocol.updates]
+    gone = [0] * last
     for slot, scores in enumerate(first.tolist(), start=1):  # the root has slot 0
-        settled = visible(round_of(slot, PROFILE["search"]["parents"])[1], lag)
-        for rung in range(END):
+        settled = visible(round_of(slot, protocol.search["parents"])[1], protocol.search["lag"])
+        for rung in range(last):
             own, before = scores[rung], list(at[rung].values())
-            pairs = [(x, at[END][n]) for n, x in at[rung].items() if n in settled and n in at[END]]
+            pairs = [(x, at[last][n]) for n, x in at[rung].items() if n in settled and n in at[last]]
             correlation = rank_correlation(
                 [a for a, _ in pairs],
                 [b for _, b in pairs],
@@ -182,17 +145,20 @@ def search(first: Array, root: Array, again: Callable[[int], float]) -> Search:
                 break
             gone[rung] += 1
         else:
-            at[END][slot] = scores[END]
-    ended = {slot - 1: score for slot, score in at[END].items()}
+            at[last][slot] = scores[last]
+    ended = {slot - 1: score for slot, score in at[last].items()}
     best = sorted(ended, key=lambda n: (-ended[n], n))[: table["finalists"]]
     own_scores = {str(n): [ended[n]] for n in best}
-    trained, wanted = 0, PROFILE["confirm"]["candidates"]
+    trained, wanted = 0, protocol.confirm["candidates"]
     while chosen := unclear(own_scores, wanted, table["finalist_seeds"]):
         for name in chosen:
             own_scores[name].append(again(int(name)))
         trained += len(chosen)
         own_scores = dict(sorted(own_scores.items(), key=lambda item: (-fmean(item[1]), int(item[0]))))
-    return Search(tuple(len(scored) for scored in at), ended, {int(n): s for n, s in own_scores.items()}, trained)
+    each, whole = np.diff([0, *protocol.updates]), protocol.updates[-1]
+    updates = sum(n * int(length) for n, length in zip(map(len, at), each, strict=True)) + trained * whole
+    finalists = {int(n): s for n, s in own_scores.items()}
+    return Search(tuple(map(len, at)), ended, finalists, updates / (len(first) * whole))
 
 
 @dataclass(frozen=True)
@@ -210,6 +176,7 @@ class Confirmation:
 
 
 def confirm(
+    protocol: Protocol,
     nodes: Sequence[int],
     fresh: Callable[[int, int], Array],
     root: Array,
@@ -219,6 +186,7 @@ def confirm(
     """A confirmation as `engine.loop.studies` carries it out.
 
     Args:
+        protocol: the profile's.
         nodes: whom; all share the root's trainings.
         fresh: n scores of a candidate's fresh trainings on fresh problems, by candidate and n.
         root: as many of the root as the profile's seeds, at least.
@@ -227,7 +195,7 @@ def confirm(
     """
     if not nodes:
         return Confirmation((), np.zeros(0, bool), np.zeros(0, bool), 0, ())
-    looks, alpha = plan(len(nodes), tuple(a for study in before for a in study.alphas), automatic)
+    looks, alpha = plan(protocol, len(nodes), tuple(a for study in before for a in study.alphas), automatic)
     seeds = looks[-1]
     own = np.array([fresh(node, seeds) for node in nodes])
     differs, gain, taken = at_looks(own, np.tile(root[:seeds], (len(nodes), 1)), looks, levels(looks, alpha))
@@ -236,13 +204,13 @@ def confirm(
 
 
 @lru_cache(maxsize=256)
-def plan(nodes: int, taken: tuple[float, ...], automatic: bool) -> tuple[tuple[int, ...], float]:
+def plan(protocol: Protocol, nodes: int, taken: tuple[float, ...], automatic: bool) -> tuple[tuple[int, ...], float]:
     """Seeds an arm at each look and the alpha of each candidate, by `confirm_plan`."""
     documents = [
         {"id": str(i), "status": "scored", "overall": 1.0, "verification": {"passed": True}} for i in range(nodes)
     ]
     run: dict[str, Any] = {"studies": [{"alpha": dict(enumerate(taken))}]}
-    made = confirm_plan(run, PROFILE, documents, None, automatic=automatic)
+    made = confirm_plan(run, protocol.profile, documents, None, automatic=automatic)
     return tuple(made["looks"]), float(made["alpha"]["0"])
 
 
@@ -258,6 +226,7 @@ class Discovery:
     search: Search
     everybody: list[float]
     """Of every candidate: what its first training would score at the end."""
+    protocol: Protocol
     deck: Deck
     population: Population
 
@@ -275,16 +244,17 @@ class Discovery:
         def fresh(node: int, n: int) -> Array:
             return self.population.trained(node, self.deck.deal(n))[:, FRESH]
 
-        return confirm(nodes, fresh, self.deck.deal(PROFILE["confirm"]["seeds"])[:, FRESH], before, automatic)
+        root = self.deck.deal(self.protocol.confirm["seeds"])[:, FRESH]
+        return confirm(self.protocol, nodes, fresh, root, before, automatic)
 
     def _above(self, scores: Mapping[int, float]) -> list[int]:
         order = sorted(scores, key=lambda n: (-scores[n], n))
-        return [n for n in order if scores[n] > fmean(self.root)][: PROFILE["confirm"]["candidates"]]
+        return [n for n in order if scores[n] > fmean(self.root)][: self.protocol.confirm["candidates"]]
 
 
-def discover(deck: Deck, population: Population) -> Discovery:
+def discover(protocol: Protocol, deck: Deck, population: Population) -> Discovery:
     """One search, by trainings that the deck deals."""
-    root = deck.deal(ROOT_TRAININGS)
+    root = deck.deal(protocol.search["baseline_seeds"])
     first = population.trained(slice(None), deck.deal(len(population.gains)))
     waiting: dict[int, Iterator[Array]] = {}
     for node, rows in (population.recorded or {}).items():
@@ -296,5 +266,5 @@ def discover(deck: Deck, population: Population) -> Discovery:
         row = population.trained(node, deck.deal(1))[0] if recorded is None else recorded
         return float(row[END])
 
-    found = search(first[:, : END + 1], root[:, : END + 1], again)
-    return Discovery(root[:, END].tolist(), found, first[:, END].tolist(), deck, population)
+    found = search(protocol, first[:, :FRESH], root[:, :FRESH], again)
+    return Discovery(root[:, END].tolist(), found, first[:, END].tolist(), protocol, deck, population)

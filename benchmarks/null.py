@@ -20,19 +20,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.discoveries import (
-    CANDIDATES,
-    FRESH,
-    PROFILE,
-    Array,
-    Deck,
-    Population,
-    discover,
-    levels,
-    nulls,
-    plan,
-    pool,
-)
+from benchmarks.dealing import FRESH, Array, Deck, Population
+from benchmarks.discoveries import CANDIDATES, TINY, discover, levels, plan
 from benchmarks.landscape.design import ROOT_SEEDS
 from benchmarks.landscape.views import landscape
 from benchmarks.protocol_simulation import at_looks
@@ -58,7 +47,7 @@ POOLS, CONFIRMATIONS = 200, 2000
 
 def announced(deck: Deck, population: Population) -> dict[str, bool]:
     """One discovery: which rules announce one."""
-    found = discover(deck, population)
+    found = discover(TINY, deck, population)
     root, best = fmean(found.root), max(found.search.ended.values())
     finalist, own = next(iter(found.search.finalists.items()))
     batch = found.confirm(found.best())
@@ -113,7 +102,7 @@ def scenarios(trainings: Array) -> dict[str, tuple[float, Callable[[np.random.Ge
 def rates(trainings: Array, spread: float, source: Callable[[np.random.Generator], Array], n: int, seed: int) -> Any:
     """How often each rule announces a discovery."""
     rng, counts = np.random.default_rng(seed), dict.fromkeys(RULES, 0)
-    population = Population(nulls(CANDIDATES).gains, spread, trainings.mean(0))
+    population = Population(np.zeros((CANDIDATES, trainings.shape[1])), spread, trainings.mean(0))
     for _ in range(n):
         for rule, said in announced(Deck(rng, source(rng), anew=True), population).items():
             counts[rule] += said
@@ -133,7 +122,7 @@ def between_pools(trainings: Array, draws: int, confirmations: int, seed: int) -
     The pool is drawn anew with replacement (and smoothed, or equal scores would meet each other), and batches of three
     copies of the root are confirmed with each. There is no search here: fresh trainings know nothing of it.
     """
-    rng, seeds, nodes = np.random.default_rng(seed), PROFILE["confirm"]["seeds"], PROFILE["confirm"]["candidates"]
+    rng, seeds, nodes = np.random.default_rng(seed), TINY.confirm["seeds"], TINY.confirm["candidates"]
     shares = []
     for _ in range(draws):
         ends = smoothed(rng, trainings[rng.integers(0, len(trainings), len(trainings))])[:, FRESH]
@@ -147,7 +136,7 @@ def between_pools(trainings: Array, draws: int, confirmations: int, seed: int) -
 def any_of(arms: Array) -> Array:
     """(batches, 1 + candidates, seeds), the root's first: whether any candidate of a batch is confirmed."""
     batches, count, seeds = arms.shape
-    looks, alpha = plan(count - 1, (), True)
+    looks, alpha = plan(TINY, count - 1, (), True)
     root = np.repeat(arms[:, 0], count - 1, axis=0)
     confirmed = at_looks(arms[:, 1:].reshape(-1, seeds), root, looks, levels(looks, alpha))[1]
     return np.asarray(confirmed.reshape(batches, count - 1).any(axis=1))
@@ -212,7 +201,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "null.json")
     options = parser.parse_args()
     try:
-        trainings = pool(landscape(), options.anyway)
+        trainings = TINY.root(landscape(), options.anyway)
     except PoiseError as error:
         sys.exit(f"{Path(__file__).name}: {error}")
     print(f"{len(trainings)} of {ROOT_SEEDS} trainings of the root", file=sys.stderr)
