@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.dealing import Deck
+from benchmarks.dealing import Array, Deck
 from benchmarks.discoveries import CANDIDATES, TINY, Confirmation, Discovery, Protocol, discover, scheduled
 from benchmarks.hidden import Draw, early, known, known_gains, planted, twice
 from benchmarks.landscape.design import ROOT_SEEDS, SUBSETS
