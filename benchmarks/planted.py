@@ -45,6 +45,9 @@ KINDS = {
 }
 """Tables."""
 
+PANELS = {"planted": "one planted gain", "known": "one known algorithm"}
+WAYS = {"ours": ("#0f766e", "rungs, finalists"), "everybody": ("#b45309", "all trained to the end")}
+
 
 def powers(protocol: Protocol, trainings: Array, draw: Draw, searches: int, seed: int) -> dict[str, Any]:
     """What became of the good ones: figures of ours, and of training everybody to the end once.
@@ -187,18 +190,17 @@ def picture(document: dict[str, Any]) -> str:
     style: Any = {"svg.hashsalt": "planted", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False}
     with mpl.rc_context(style | {"axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}):
         figure = Figure(figsize=(8, 3), layout="constrained")
-        panels = figure.subplots(1, len(COUNTS), sharey=True)
-        for axes, count in zip(panels, COUNTS, strict=True):
-            for kind, marker in (("planted", "o"), ("known", "s")):
-                rows = [r for r in document["rows"] if r["kind"] == kind and r["count"] == count]
-                for way, colour, told in (("ours", "#0f766e", "rungs"), ("everybody", "#b45309", "all to the end")):
-                    x, cells = [r["gain"] for r in rows], [r[way]["confirmed"] for r in rows]
-                    y, error = [100 * c["mean"] for c in cells], [196 * c["error"] for c in cells]
-                    style_of = {"color": colour, "marker": marker, "ls": "-" if kind == "planted" else ":", "ms": 4}
-                    axes.errorbar(x, y, error, label=f"{kind}, {told}", lw=1.4, capsize=2, **style_of)
-            axes.set(title=f"{count} among {document['candidates']}", xlabel="gain, noise-stds", ylim=(-2, 102))
-        panels[0].set_ylabel("found and confirmed, %")
-        panels[-1].legend(frameon=False, loc="lower right")
+        for axes, (kind, told) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+            rows = [row for row in document["rows"] if row["kind"] == kind and row["count"] == 1]
+            for way, (colour, name) in WAYS.items():
+                cells = [row[way]["confirmed"] for row in rows]
+                y, error = [100 * cell["mean"] for cell in cells], [196 * cell["error"] for cell in cells]
+                axes.errorbar(
+                    [row["gain"] for row in rows], y, error, label=name, color=colour, marker="o", ms=4, capsize=2
+                )
+            axes.set(title=told, xlabel="gain, noise-stds", ylim=(-2, 102))
+        figure.axes[0].set_ylabel("found and confirmed, %")
+        figure.axes[1].legend(frameon=False, loc="lower right")
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()
