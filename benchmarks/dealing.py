@@ -56,9 +56,13 @@ class Population:
     """What a training is from `middle` is multiplied by this."""
     middle: Array | float = 0.0
     """(columns,)"""
+    same_seed: float = 0.0
+    """Correlation of a candidate's training with the root's of the same seed: they meet the same prompts."""
     recorded: Mapping[int, Array] | None = None
     """(trainings, columns) of candidates whose first trainings in the search are recorded ones of their own."""
 
-    def trained(self, candidate: int | slice, of_root: Array) -> Array:
-        """Trainings of candidates (rows) made from as many of the root."""
-        return self.middle + self.spread * (of_root - self.middle) + self.gains[candidate]
+    def trained(self, candidate: int | slice, of_root: Array, same: Array) -> Array:
+        """Trainings of candidates (rows) made from as many of the root, `same` being the root's own on their seeds."""
+        part = self.same_seed
+        from_middle = part * (same - self.middle) + (1 - part**2) ** 0.5 * (of_root - self.middle)
+        return np.asarray(self.middle + self.spread * from_middle + self.gains[candidate])

@@ -6,7 +6,7 @@ the error and after which looks is told by the functions that a run uses, and by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from statistics import fmean, stdev
@@ -241,11 +241,12 @@ class Discovery:
     def confirm(self, nodes: Sequence[int], *before: Confirmation, automatic: bool = True) -> Confirmation:
         """A confirmation, with trainings that were not dealt yet; see `confirm`."""
 
-        def fresh(node: int, n: int) -> Array:
-            return self.population.trained(node, self.deck.deal(n))[:, FRESH]
+        root = self.deck.deal(self.protocol.confirm["seeds"])
 
-        root = self.deck.deal(self.protocol.confirm["seeds"])[:, FRESH]
-        return confirm(self.protocol, nodes, fresh, root, before, automatic)
+        def fresh(node: int, n: int) -> Array:
+            return self.population.trained(node, self.deck.deal(n), root[:n])[:, FRESH]
+
+        return confirm(self.protocol, nodes, fresh, root[:, FRESH], before, automatic)
 
     def _above(self, scores: Mapping[int, float]) -> list[int]:
         order = sorted(scores, key=lambda n: (-scores[n], n))
@@ -255,15 +256,16 @@ class Discovery:
 def discover(protocol: Protocol, deck: Deck, population: Population) -> Discovery:
     """One search, by trainings that the deck deals."""
     root = deck.deal(protocol.search["baseline_seeds"])
-    first = population.trained(slice(None), deck.deal(len(population.gains)))
-    waiting: dict[int, Iterator[Array]] = {}
-    for node, rows in (population.recorded or {}).items():
+    first = population.trained(slice(None), deck.deal(len(population.gains)), root[:1])
+    recorded = {node: list(rows) for node, rows in (population.recorded or {}).items()}
+    for node, rows in recorded.items():
         first[node] = rows[0]
-        waiting[node] = iter(rows[1:])
+    trained = dict.fromkeys(range(len(first)), 1)
 
     def again(node: int) -> float:
-        recorded = next(waiting[node], None) if node in waiting else None
-        row = population.trained(node, deck.deal(1))[0] if recorded is None else recorded
+        index, own = trained[node], recorded.get(node, ())
+        trained[node] += 1
+        row = own[index] if index < len(own) else population.trained(node, deck.deal(1), root[index])[0]
         return float(row[END])
 
     found = search(protocol, first[:, :FRESH], root[:, :FRESH], again)

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -85,24 +86,25 @@ def smoothed(rng: np.random.Generator, trainings: Array, bandwidth: float | None
     return np.asarray(middle + (trainings - middle + h * moved) / np.sqrt(1 + h * h))
 
 
-def scenarios(trainings: Array) -> dict[str, tuple[float, Callable[[np.random.Generator], Array]]]:
-    """Candidates' spread against the root's, and where a discovery's trainings come from."""
+def scenarios(trainings: Array) -> dict[str, tuple[Population, Callable[[np.random.Generator], Array]]]:
+    """Copies of the root by how they are noisy, and where a discovery's trainings come from."""
+    same = Population(np.zeros((CANDIDATES, trainings.shape[1])), middle=trainings.mean(0))
     kept = {
-        "recorded noise": 1.0,
-        "candidates' spread 0.5": 0.5,
-        "candidates' spread 0.13": 0.13,
-        "candidates' spread 2": 2.0,
+        "recorded noise": same,
+        "candidates' spread 0.5": replace(same, spread=0.5),
+        "candidates' spread 0.13": replace(same, spread=0.13),
+        "candidates' spread 2": replace(same, spread=2.0),
+        "seeds correlate by 0.5": replace(same, same_seed=0.5),
     }
-    every: dict[str, tuple[float, Callable[[np.random.Generator], Array]]] = {
-        name: (spread, lambda _: trainings) for name, spread in kept.items()
-    }
-    return every | {"smoothed pool": (1.0, lambda rng: smoothed(rng, trainings))}
+    recorded = {name: (population, lambda _: trainings) for name, population in kept.items()}
+    return recorded | {"smoothed pool": (same, lambda rng: smoothed(rng, trainings))}
 
 
-def rates(trainings: Array, spread: float, source: Callable[[np.random.Generator], Array], n: int, seed: int) -> Any:
+def rates(
+    population: Population, source: Callable[[np.random.Generator], Array], n: int, seed: int
+) -> dict[str, dict[str, float]]:
     """How often each rule announces a discovery."""
     rng, counts = np.random.default_rng(seed), dict.fromkeys(RULES, 0)
-    population = Population(np.zeros((CANDIDATES, trainings.shape[1])), spread, trainings.mean(0))
     for _ in range(n):
         for rule, said in announced(Deck(rng, source(rng), anew=True), population).items():
             counts[rule] += said
@@ -171,8 +173,8 @@ def run(trainings: Array, discoveries: int, draws: int = POOLS, confirmations: i
     """All figures."""
     began = time.process_time()
     found = {}
-    for seed, (name, (spread, source)) in enumerate(scenarios(trainings).items()):
-        found[name] = rates(trainings, spread, source, discoveries, seed)
+    for seed, (name, (population, source)) in enumerate(scenarios(trainings).items()):
+        found[name] = rates(population, source, discoveries, seed)
         print(f"{name}: {percent(found[name][CONFIRMED]['share'])} confirmed", file=sys.stderr, flush=True)
     pools = between_pools(trainings, draws, confirmations, 99)
     one = found["recorded noise"][CONFIRMED]

@@ -25,7 +25,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from engine.errors import PoiseError
-from engine.stats.noise import gain
+from engine.stats.noise import gain, seed_correlation
 from tests.search.model_server import serving
 
 JITTER = '''"""GRPO, and noise that aims nowhere."""
@@ -113,6 +113,10 @@ def read(export: dict[str, Any], seed: int) -> dict[str, Any]:
     best = gain([max(firsts)], root) if firsts else None
     verdicts = {c["id"]: c["confirmed"] for c in nulls if c["confirmed"]}
     statuses = [c["status"] for c in nulls]
+    fresh: dict[str, dict[int, float]] = {}
+    for t in (t for t in export["trials"] if t["purpose"] == "confirm" and t["overall"] is not None):
+        fresh.setdefault(t["candidate"], {})[t["seed"]] = t["overall"]
+    alike = [seed_correlation(fresh[node], fresh.get("c000", {})) for node in verdicts if node in fresh]
     return {
         "seed": seed,
         "candidates": len(nulls),
@@ -124,6 +128,7 @@ def read(export: dict[str, Any], seed: int) -> dict[str, Any]:
         "best_interval_above_0": best is not None and best.low > 0,
         "verdicts": {node: {k: v[k] for k in ("verdict", "gain", "p", "seeds")} for node, v in verdicts.items()},
         "confirmed": any(v["verdict"] == "confirmed" for v in verdicts.values()),
+        "correlations_by_seed_with_the_root": [None if c is None else round(c, 3) for c in alike],
         "wall_seconds": round(export["run"]["spent"]["wall_seconds"], 1),
     }
 

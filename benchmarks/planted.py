@@ -200,7 +200,7 @@ def picture(document: dict[str, Any]) -> str:
                 )
             axes.set(title=told, xlabel="gain, noise-stds", ylim=(-2, 102))
         figure.axes[0].set_ylabel("found and confirmed, %")
-        figure.axes[1].legend(frameon=False, loc="lower right")
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=2)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
     return out.getvalue()

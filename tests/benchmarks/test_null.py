@@ -178,8 +178,16 @@ def test_arms_dealt_from_one_pool_differ_as_much_as_independent_ones() -> None:
 
 def test_candidates_of_another_spread_keep_the_roots_mean(trainings: Array) -> None:
     middle = trainings.mean(0)
-    wide = Population(np.zeros((len(trainings), trainings.shape[1])), 2.0, middle).trained(slice(None), trainings)
+    population = Population(np.zeros_like(trainings), 2.0, middle)
+    wide = population.trained(slice(None), trainings, trainings[:1])
     assert wide.mean(0) == pytest.approx(middle) and wide.std(0) == pytest.approx(2 * trainings.std(0))
+
+
+def test_candidates_correlate_by_seed_as_told_and_are_as_noisy_as_the_root() -> None:
+    own, root = np.random.default_rng(4).normal(5, 3, (2, 20_000, 2))
+    like = Population(np.zeros_like(own), middle=np.array([5.0, 5.0]), same_seed=0.6).trained(slice(None), own, root)
+    assert np.corrcoef(like[:, 0], root[:, 0])[0, 1] == pytest.approx(0.6, abs=0.02)
+    assert like.std() == pytest.approx(3, rel=0.02) and like.mean() == pytest.approx(5, abs=0.05)
 
 
 def test_a_smoothed_pool_has_the_mean_and_covariance_of_the_pool(trainings: Array) -> None:
@@ -198,7 +206,7 @@ def test_a_share_has_the_bound_of_clopper_and_pearson() -> None:
 
 
 def test_copies_of_the_root_are_rarely_confirmed_and_nearly_always_score_best(trainings: Array) -> None:
-    found = null.rates(trainings, 1.0, lambda _: trainings, 12, seed=0)
+    found = null.rates(*null.scenarios(trainings)["recorded noise"], 12, seed=0)
     assert found[null.RULES[0]]["share"] > 0.8 and found[null.RULES[3]]["share"] == 1.0
     assert found[null.CONFIRMED]["share"] < 0.2
     pools = null.between_pools(trainings, draws=6, confirmations=2000, seed=0)
@@ -295,7 +303,13 @@ def test_the_model_of_real_nulls_proposes_ever_new_files_that_can_be_read() -> N
 
 def test_a_real_null_is_read_from_what_the_run_exports() -> None:
     def trial(node: str, purpose: str, index: int, overall: float) -> Mapping[str, Any]:
-        return {"id": f"{node}-{purpose}-{index}", "candidate": node, "purpose": purpose, "overall": overall}
+        return {
+            "id": f"{node}-{purpose}-{index}",
+            "candidate": node,
+            "purpose": purpose,
+            "overall": overall,
+            "seed": index,
+        }
 
     verdict = {"verdict": "not confirmed", "gain": -0.5, "p": 0.4, "seeds": 10}
     c = {"parent": "c000", "status": "scored", "fidelity": 1.0, "overall": 55.0, "confirmed": verdict}
@@ -307,11 +321,13 @@ def test_a_real_null_is_read_from_what_the_run_exports() -> None:
             trial("c000", "search", 0, 50.0),
             trial("c001", "search", 0, 58.0),
             trial("c001", "search", 1, 52.0),
-            trial("c001", "confirm", 100, 40.0),
+            *(trial("c000", "confirm", 100 + i, 50.0 + i) for i in range(3)),
+            *(trial("c001", "confirm", 100 + i, 40.0 + 2 * i) for i in range(3)),
             trial("c002", "search", 0, 30.0),
         ],
     }
     found = null_real.read(export, 7)
     assert found["ends"] == [58.0] and found["root_mean"] == 51.5 and found["candidates"] == 2
     assert found["best_interval_above_0"] and not found["confirmed"]
+    assert found["correlations_by_seed_with_the_root"] == [1.0]
     assert "| 7 | 2 | 1 | +5.0 | yes | -0.5 (0.4), -0.5 (0.4) | no |" in null_real.markdown([found])
