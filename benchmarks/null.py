@@ -125,9 +125,9 @@ def between_pools(trainings: Array, draws: int, confirmations: int, seed: int) -
     copies of the root are confirmed with each. There is no search here: fresh trainings know nothing of it.
     """
     rng, seeds, nodes = np.random.default_rng(seed), TINY.confirm["seeds"], TINY.confirm["candidates"]
-    shares = []
+    shares, size = [], max(len(trainings), seeds * (nodes + 1))
     for _ in range(draws):
-        ends = smoothed(rng, trainings[rng.integers(0, len(trainings), len(trainings))])[:, FRESH]
+        ends = smoothed(rng, trainings[rng.integers(0, len(trainings), size)])[:, FRESH]
         dealt = rng.permuted(np.tile(ends, (confirmations, 1)), axis=1)[:, : seeds * (nodes + 1)]
         arms = dealt.reshape(confirmations, nodes + 1, seeds)
         shares.append(any_of(arms).mean())
