@@ -159,7 +159,7 @@ def main() -> None:
     found = json.loads(options.out.read_text()) if options.out.exists() else []
     try:
         for seed in range(FIRST_SEED, FIRST_SEED + options.discoveries):
-            if any(f["seed"] == seed for f in found):
+            if any((f["seed"], f["candidates"]) == (seed, options.candidates) for f in found):
                 continue
             with tempfile.TemporaryDirectory(prefix="poise-null-") as runs:
                 found.append(asyncio.run(discovery(Path(runs), seed, options.candidates, options.workers)))
