@@ -58,11 +58,11 @@ def twice(landscape: Landscape) -> Bools:
     return np.asarray(np.isfinite(landscape.early).all(axis=(1, 2)))
 
 
-def planted(model: Early, gain: float, count: int, copies: int = CANDIDATES) -> Draw:
+def planted(model: Early, gain: float, count: int) -> Draw:
     """`count` candidates of `gain` points each among copies of the root, anywhere."""
 
     def draw(rng: np.random.Generator) -> tuple[Population, list[int]]:
-        gains, where = np.zeros((copies, len(model.slope))), rng.choice(copies, count, replace=False).tolist()
+        gains, where = np.zeros((CANDIDATES, len(model.slope))), rng.choice(CANDIDATES, count, replace=False).tolist()
         for node in where:
             gains[node] = model.gains(rng, gain)
         return Population(gains), where
@@ -70,14 +70,16 @@ def planted(model: Early, gain: float, count: int, copies: int = CANDIDATES) -> 
     return draw
 
 
-def known(
-    protocol: Protocol, landscape: Landscape, gains: Array, subsets: Sequence[int], copies: int = CANDIDATES
-) -> Draw:
+def known(protocol: Protocol, landscape: Landscape, gains: Array, subsets: Sequence[int]) -> Draw:
     """One of these subsets among copies of the root, with its recorded trainings, in any order of the two."""
     rows = protocol.scores(landscape.early, landscape.confirmed)
 
     def draw(rng: np.random.Generator) -> tuple[Population, list[int]]:
-        there, node, subset = np.zeros((copies, rows.shape[-1])), int(rng.integers(copies)), int(rng.choice(subsets))
+        there, node, subset = (
+            np.zeros((CANDIDATES, rows.shape[-1])),
+            int(rng.integers(CANDIDATES)),
+            int(rng.choice(subsets)),
+        )
         there[node] = gains[subset]
         return Population(there, recorded={node: rng.permutation(rows[subset], axis=0)}), [node]
 
