@@ -57,7 +57,7 @@ def compose(block: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """
     now = _read(block)
     rng = random.Random(f"{seed}:compose" + (f":{now.direction}" if now.direction else ""))
-    move = _draw(now, rng)
+    move = next_move(now, rng)
     name = algorithm_name(move.mechanisms, {c.name for c in now.candidates})
     before = {m.name: m for m in now.parent.mechanisms}
     change = Change(
@@ -138,7 +138,12 @@ def _advice(block: Mapping[str, Any], pool: Mapping[str, Entry]) -> dict[str, fl
     return found
 
 
-def _draw(now: Situation, rng: random.Random) -> Move:
+def next_move(now: Situation, rng: random.Random) -> Move:
+    """The change that the composer makes in this situation; no code is written.
+
+    Raises:
+        PoiseError: nothing untried is left.
+    """
     kinds, wanted = _directed(now)
     # A direction that has nothing left to offer is as good as none.
     return _drawn(now, rng, kinds, wanted) or _drawn(now, rng, KINDS, lambda move: True) or _wander(now, rng)

@@ -1,0 +1,272 @@
+"""Whole discoveries on recorded trainings of tiny: rungs, finalists and confirmation by the engine's own rules.
+
+What is simulated is only where scores come from. Who goes on, who gets a second seed, who is confirmed with how much of
+the error and after which looks is told by the functions that a run uses, and by the profile's figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.dealing import END, FRESH, Array, Deck, Population
+from benchmarks.landscape.design import ROOT_SEEDS
+from benchmarks.landscape.views import STOPS, Landscape
+from benchmarks.protocol_simulation import at_looks
+from engine.errors import Exit, PoiseError
+from engine.loop.finalists import unclear
+from engine.loop.promotions import CREDIT, PRIOR_WEIGHT
+from engine.loop.rungs import ladder
+from engine.loop.settled import visible
+from engine.loop.study_plan import confirm_plan
+from engine.profiles.schema import load_profile
+from engine.search.select import round_of
+from engine.stats.looks import nominal_levels
+from engine.stats.promotion import promotion, rank_correlation
+
+Bools = npt.NDArray[np.bool_]
+
+CANDIDATES = 64
+FEWEST = 200
+"""Trainings of the root without which nothing is told: few hide how often chance looks like a gain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """How a profile searches and confirms."""
+
+    profile: Mapping[str, Any]
+
+    @cached_property
+    def updates(self) -> tuple[int, ...]:
+        """Of a training at each rung, and at its end."""
+        return tuple(rung.updates for rung in ladder(self.profile))
+
+    @property
+    def search(self) -> Any:
+        """The profile's table."""
+        return self.profile["search"]
+
+    @property
+    def confirm(self) -> Any:
+        """The profile's table."""
+        return self.profile["confirm"]
+
+    def scores(self, early: Array, fresh: Array) -> Array:
+        """(..., rungs + 2): of trainings scored at the landscape's stops (..., stops) and on fresh problems (...).
+
+        Raises:
+            PoiseError: refused (4): the profile has a rung at which nothing was scored, or several seeds at one.
+        """
+        if missing := [u for u in self.updates if u not in STOPS]:
+            raise PoiseError(f"the landscape has no scores after {missing[0]} updates, only {STOPS}", Exit.REFUSED)
+        if any(rung.seeds > 1 for rung in ladder(self.profile)):
+            raise PoiseError("the profile wants several seeds at a rung; one is simulated", Exit.REFUSED)
+        return np.concatenate([early[..., [STOPS.index(u) for u in self.updates]], fresh[..., None]], axis=-1)
+
+    def root(self, landscape: Landscape, anyway: bool = False) -> Array:
+        """(trainings, rungs + 2): the root's recorded trainings.
+
+        Raises:
+            PoiseError: refused (4): there are too few, and not `anyway`; or as `scores`.
+        """
+        there = len(landscape.root)
+        if there < FEWEST and not anyway:
+            raise PoiseError(
+                f"{there} of {ROOT_SEEDS} trainings of the root are there, {FEWEST} are needed: go on with "
+                "`python -P -m benchmarks.landscape.train run`",
+                Exit.REFUSED,
+            )
+        return self.scores(landscape.root, landscape.root_confirmed)
+
+
+TINY = Protocol(load_profile("tiny").resolved())
+
+
+def scheduled(*updates: int) -> Protocol:
+    """The profile tiny with rungs after these updates."""
+    whole, search = TINY.updates[-1], TINY.search
+    rungs = {**search["rungs"], "at": [u / whole for u in updates], "seeds": [1] * (len(updates) + 1)}
+    return Protocol({**TINY.profile, "search": {**search, "rungs": rungs}})
+
+
+@dataclass(frozen=True)
+class Search:
+    """What became of the candidates, numbered from 0."""
+
+    reached: tuple[int, ...]
+    """How many were trained to each rung, and to the end."""
+    ended: dict[int, float]
+    """First whole trainings' scores."""
+    finalists: dict[int, list[float]]
+    """Scores of all whole trainings of the best, the best mean first."""
+    share: float
+    """Updates trained, as a share of training all to the end once; the root's apart."""
+
+
+def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int], float]) -> Search:
+    """Rungs and finalists, as `engine.loop.promotions` and `engine.loop.finalists` have them.
+
+    Args:
+        protocol: the profile's.
+        first: (candidates, rungs + 1), of each candidate's first training, had it been trained to the end.
+        root: (trainings, rungs + 1)
+        again: the score of another whole training of a candidate.
+    """
+    table, last = protocol.search["rungs"], len(protocol.updates) - 1
+    noise = [stdev(column) for column in root.T.tolist()]
+    at: list[dict[int, float]] = [{} for _ in protocol.updates]
+    gone = [0] * last
+    for slot, scores in enumerate(first.tolist(), start=1):  # the root has slot 0
+        settled = visible(round_of(slot, protocol.search["parents"])[1], protocol.search["lag"])
+        for rung in range(last):
+            own, before = scores[rung], list(at[rung].values())
+            pairs = [(x, at[last][n]) for n, x in at[rung].items() if n in settled and n in at[last]]
+            correlation = rank_correlation(
+                [a for a, _ in pairs],
+                [b for _, b in pairs],
+                prior=table["correlation"],
+                prior_weight=PRIOR_WEIGHT,
+                everybody=before,
+            )
+            earlier = [float(root[0, rung]), *before]
+            judged = promotion(
+                [own], earlier, noise_std=noise[rung], correlation=min(correlation, 1.0), eta=table["eta"]
+            )
+            at[rung][slot] = own
+            room = gone[rung] + 1 <= CREDIT + len(at[rung]) / table["eta"] or own > max(earlier)
+            if not (judged.promoted and room):
+                break
+            gone[rung] += 1
+        else:
+            at[last][slot] = scores[last]
+    ended = {slot - 1: score for slot, score in at[last].items()}
+    best = sorted(ended, key=lambda n: (-ended[n], n))[: table["finalists"]]
+    own_scores = {str(n): [ended[n]] for n in best}
+    trained, wanted = 0, protocol.confirm["candidates"]
+    while chosen := unclear(own_scores, wanted, table["finalist_seeds"]):
+        for name in chosen:
+            own_scores[name].append(again(int(name)))
+        trained += len(chosen)
+        own_scores = dict(sorted(own_scores.items(), key=lambda item: (-fmean(item[1]), int(item[0]))))
+    each, whole = np.diff([0, *protocol.updates]), protocol.updates[-1]
+    updates = sum(n * int(length) for n, length in zip(map(len, at), each, strict=True)) + trained * whole
+    finalists = {int(n): s for n, s in own_scores.items()}
+    return Search(tuple(map(len, at)), ended, finalists, updates / (len(first) * whole))
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What became of the candidates that were confirmed together."""
+
+    nodes: tuple[int, ...]
+    differs: Bools
+    """(nodes,): told apart from the root, for better or worse."""
+    confirmed: Bools
+    """(nodes,): told to be better."""
+    trainings: int
+    """That it took, the root's included."""
+    alphas: tuple[float, ...]
+
+
+def confirm(
+    protocol: Protocol,
+    nodes: Sequence[int],
+    fresh: Callable[[int, int], Array],
+    root: Array,
+    before: Sequence[Confirmation] = (),
+    automatic: bool = True,
+) -> Confirmation:
+    """A confirmation as `engine.loop.studies` carries it out.
+
+    Args:
+        protocol: the profile's.
+        nodes: whom; all share the root's trainings.
+        fresh: n scores of a candidate's fresh trainings on fresh problems, by candidate and n.
+        root: as many of the root as the profile's seeds, at least.
+        before: the run's earlier ones, whose error is gone.
+        automatic: the one at the end of the search, else one that somebody asked for.
+    """
+    if not nodes:
+        return Confirmation((), np.zeros(0, bool), np.zeros(0, bool), 0, ())
+    looks, alpha = plan(protocol, len(nodes), tuple(a for study in before for a in study.alphas), automatic)
+    seeds = looks[-1]
+    own = np.array([fresh(node, seeds) for node in nodes])
+    differs, gain, taken = at_looks(own, np.tile(root[:seeds], (len(nodes), 1)), looks, levels(looks, alpha))
+    trainings = int(taken.sum() + taken.max(initial=0))
+    return Confirmation(tuple(nodes), differs, gain, trainings, (alpha,) * len(nodes))
+
+
+@lru_cache(maxsize=256)
+def plan(protocol: Protocol, nodes: int, taken: tuple[float, ...], automatic: bool) -> tuple[tuple[int, ...], float]:
+    """Seeds an arm at each look and the alpha of each candidate, by `confirm_plan`."""
+    documents = [
+        {"id": str(i), "status": "scored", "overall": 1.0, "verification": {"passed": True}} for i in range(nodes)
+    ]
+    run: dict[str, Any] = {"studies": [{"alpha": dict(enumerate(taken))}]}
+    made = confirm_plan(run, protocol.profile, documents, None, automatic=automatic)
+    return tuple(made["looks"]), float(made["alpha"]["0"])
+
+
+levels = lru_cache(maxsize=256)(nominal_levels)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A search, and what its candidates' confirmations say."""
+
+    root: list[float]
+    """Scores of the root's trainings in the search, at the end."""
+    search: Search
+    everybody: list[float]
+    """Of every candidate: what its first training would score at the end."""
+    protocol: Protocol
+    deck: Deck
+    population: Population
+
+    def best(self) -> list[int]:
+        """Whom the end of the search confirms: the best of the finalists, those above the root."""
+        return self._above({node: fmean(scores) for node, scores in self.search.finalists.items()})
+
+    def best_of_everybody(self) -> list[int]:
+        """Whom it would confirm had everybody been trained to the end once, without rungs."""
+        return self._above(dict(enumerate(self.everybody)))
+
+    def confirm(self, nodes: Sequence[int], *before: Confirmation, automatic: bool = True) -> Confirmation:
+        """A confirmation, with trainings that were not dealt yet; see `confirm`."""
+
+        root = self.deck.deal(self.protocol.confirm["seeds"])
+
+        def fresh(node: int, n: int) -> Array:
+            return self.population.trained(node, self.deck.deal(n), root[:n])[:, FRESH]
+
+        return confirm(self.protocol, nodes, fresh, root[:, FRESH], before, automatic)
+
+    def _above(self, scores: Mapping[int, float]) -> list[int]:
+        order = sorted(scores, key=lambda n: (-scores[n], n))
+        return [n for n in order if scores[n] > fmean(self.root)][: self.protocol.confirm["candidates"]]
+
+
+def discover(protocol: Protocol, deck: Deck, population: Population) -> Discovery:
+    """One search, by trainings that the deck deals."""
+    root = deck.deal(protocol.search["baseline_seeds"])
+    first = population.trained(slice(None), deck.deal(len(population.gains)), root[:1])
+    recorded = {node: list(rows) for node, rows in (population.recorded or {}).items()}
+    for node, rows in recorded.items():
+        first[node] = rows[0]
+    trained = dict.fromkeys(range(len(first)), 1)
+
+    def again(node: int) -> float:
+        index, own = trained[node], recorded.get(node, ())
+        trained[node] += 1
+        row = own[index] if index < len(own) else population.trained(node, deck.deal(1), root[index])[0]
+        return float(row[END])
+
+    found = search(protocol, first[:, :FRESH], root[:, :FRESH], again)
+    return Discovery(root[:, END].tolist(), found, first[:, END].tolist(), protocol, deck, population)

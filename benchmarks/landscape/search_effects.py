@@ -1,0 +1,94 @@
+"""A search by a model of what mechanisms do: single effects and pairs, and a draw of what may be true of them.
+
+    f(S) = f(root) + sum of w_i over i in S + sum of v_ij over pairs in S,   w ~ N(0, a^2), v ~ N(0, b^2), noise s
+
+a, b and s maximise the marginal likelihood of what was seen, over a grid. A decision draws one f from what is believed
+(Thompson 1933) and takes the best set in it among those that are a step away and were not proposed before.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import cache, lru_cache
+from itertools import combinations, product
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.landscape.design import SUBSETS, SWITCHES
+from benchmarks.landscape.search_rules import drawn, one_step
+from benchmarks.landscape.search_world import Array, ChildRule, Seen, name_of, number_of
+
+NOISE = (0.5, 1.0, 2.0, 4.0)
+"""Points of Overall between two trainings, tried."""
+SINGLE = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Points that a mechanism makes by itself, tried."""
+PAIR = (0.0, 0.1, 0.25, 0.5, 1.0)
+"""The same of pairs, as shares of a mechanism's."""
+WIDE = 50.0
+"""Points in which the root's own value is known beforehand."""
+
+
+@cache
+def features(pairs: bool) -> Array:
+    """(SUBSETS, 1 + switches + pairs): one, which are on, which are on together."""
+    on = np.array([[s >> i & 1 for i in range(len(SWITCHES))] for s in range(SUBSETS)], dtype=float)
+    both = [on[:, i] * on[:, j] for i, j in combinations(range(len(SWITCHES)), 2)] if pairs else []
+    return np.column_stack([np.ones(SUBSETS), on, *both])
+
+
+@lru_cache(maxsize=4)
+def believed(rows: tuple[tuple[int, float], ...], pairs: bool = True) -> tuple[Array, Array]:
+    """Mean of the weights of `features`, and a root of their covariance (features, features).
+
+    Args:
+        rows: (subset, score), each seen once.
+    """
+    x = features(pairs)[[s for s, _ in rows]]
+    y = np.array([value for _, value in rows])
+    start = float(y.mean())
+    best: tuple[float, Array, Array] | None = None
+    for noise, single, share in product(NOISE, SINGLE, PAIR if pairs else (0.0,)):
+        prior = np.concatenate(
+            [[WIDE], np.full(len(SWITCHES), single), np.full(x.shape[1] - 1 - len(SWITCHES), single * share)]
+        )
+        scaled = x * prior
+        lower = np.linalg.cholesky(scaled @ scaled.T + noise**2 * np.eye(len(y)))
+        white = np.linalg.solve(lower, y - start)
+        likelihood = -0.5 * white @ white - np.log(np.diag(lower)).sum()
+        if best is None or likelihood > best[0]:
+            best = likelihood, prior, np.array([noise])
+    assert best is not None
+    _, prior, noise_ = best
+    scaled = x * prior
+    inner = np.eye(x.shape[1]) + scaled.T @ scaled / noise_**2
+    root = np.linalg.cholesky(inner)
+    mean = prior * np.linalg.solve(inner, scaled.T @ (y - start) / noise_**2)
+    mean[0] += start
+    return mean, prior[:, None] * np.linalg.solve(root, np.eye(len(prior))).T
+
+
+@cache
+def steps() -> npt.NDArray[np.bool_]:
+    """(SUBSETS, SUBSETS): what a step from each leads to."""
+    led = [one_step(parent) for parent in range(SUBSETS)]
+    return np.array([[s in to for s in range(SUBSETS)] for to in led])
+
+
+def effects(*, any_parent: bool = True, pairs: bool = True) -> ChildRule:
+    """The best set of one draw, a step from anybody seen or from the round's parent."""
+
+    def rule(seen: Seen, proposed: frozenset[int], parent: str, rng: random.Random) -> tuple[str, int]:
+        mean, root = believed(tuple(seen.scores.items()), pairs)
+        dice = np.random.default_rng(rng.getrandbits(32))
+        drawn_values = features(pairs) @ (mean + root @ dice.standard_normal(len(mean)))
+        parents = [number_of(c.id) for c in seen.settled] if any_parent else [number_of(parent)]
+        able = steps()[parents].any(axis=0)
+        able[list(proposed)] = False
+        if not able.any():
+            return drawn(seen, proposed, parent, rng)
+        best = int(np.argmax(np.where(able, drawn_values, -np.inf)))
+        nearest = max((p for p in parents if steps()[p, best]), key=lambda p: seen.scores.get(p, 0.0))
+        return name_of(nearest), best
+
+    return rule
