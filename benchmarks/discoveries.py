@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from math import ceil
 from statistics import fmean, stdev
 from typing import Any
 
@@ -111,7 +113,7 @@ class Search:
 
 
 def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int], float]) -> Search:
-    """Rungs and finalists, as `engine.loop.promotions` and `engine.loop.finalists` have them.
+    """Rungs, last chances and finalists, as the engine's promotions.py, last_chance.py and finalists.py have them.
 
     Args:
         protocol: the profile's.
@@ -122,35 +124,47 @@ def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int],
     table, last = protocol.search["rungs"], len(protocol.updates) - 1
     noise = [stdev(column) for column in root.T.tolist()]
     at: list[dict[int, float]] = [{} for _ in protocol.updates]
-    gone = [0] * last
-    for slot, scores in enumerate(first.tolist(), start=1):  # the root has slot 0
+    went: list[set[int]] = [set() for _ in protocol.updates]
+
+    def goes_on(slot: int, rung: int) -> bool:
+        before = {n: x for n, x in at[rung].items() if n < slot}
         settled = visible(round_of(slot, protocol.search["parents"])[1], protocol.search["lag"])
-        for rung in range(last):
-            own, before = scores[rung], list(at[rung].values())
-            pairs = [(x, at[last][n]) for n, x in at[rung].items() if n in settled and n in at[last]]
-            correlation = rank_correlation(
-                [a for a, _ in pairs],
-                [b for _, b in pairs],
-                prior=table["correlation"],
-                prior_weight=PRIOR_WEIGHT,
-                everybody=before,
-            )
-            earlier = [float(root[0, rung]), *before]
-            judged = promotion(
-                [own], earlier, noise_std=noise[rung], correlation=min(correlation, 1.0), eta=table["eta"]
-            )
-            at[rung][slot] = own
-            room = gone[rung] + 1 <= CREDIT + len(at[rung]) / table["eta"] or own > max(earlier)
-            if not (judged.promoted and room):
+        pairs = [(x, at[last][n]) for n, x in before.items() if n in settled and n in at[last]]
+        correlation = rank_correlation(
+            [a for a, _ in pairs],
+            [b for _, b in pairs],
+            prior=table["correlation"],
+            prior_weight=PRIOR_WEIGHT,
+            everybody=list(before.values()),
+        )
+        judged = promotion(
+            [at[rung][slot]],
+            [float(root[0, rung]), *before.values()],
+            noise_std=noise[rung],
+            correlation=min(correlation, 1.0),
+            eta=table["eta"],
+        )
+        room = len(went[rung] & before.keys()) + 1 <= CREDIT + (len(before) + 1) / table["eta"]
+        if judged.promoted and room:
+            went[rung].add(slot)
+        return judged.promoted and room
+
+    def train(slot: int, rung: int) -> None:
+        for reached in range(rung, last + 1):
+            at[reached][slot] = float(first[slot - 1, reached])
+            if reached == last or not goes_on(slot, reached):
                 break
-            gone[rung] += 1
-        else:
-            at[last][slot] = scores[last]
+
+    for slot in range(1, len(first) + 1):  # the root has slot 0
+        train(slot, 0)
+    while chances := sorted(_last_chances(at, table["eta"], protocol.confirm["candidates"])):
+        for slot, rung in chances:
+            train(slot, rung + 1)
     ended = {slot - 1: score for slot, score in at[last].items()}
-    best = sorted(ended, key=lambda n: (-ended[n], n))[: table["finalists"]]
+    best = sorted(ended, key=lambda n: (-ended[n], n))[: table["finalists"] or None]
     own_scores = {str(n): [ended[n]] for n in best}
-    trained, wanted = 0, protocol.confirm["candidates"]
-    while chosen := unclear(own_scores, wanted, table["finalist_seeds"]):
+    trained, wanted = 0, protocol.confirm["candidates"] if table["finalists"] else 0
+    while wanted and (chosen := unclear(own_scores, wanted, table["finalist_seeds"])):
         for name in chosen:
             own_scores[name].append(again(int(name)))
         trained += len(chosen)
@@ -159,6 +173,15 @@ def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int],
     updates = sum(n * int(length) for n, length in zip(map(len, at), each, strict=True)) + trained * whole
     finalists = {int(n): s for n, s in own_scores.items()}
     return Search(tuple(map(len, at)), ended, finalists, updates / (len(first) * whole))
+
+
+def _last_chances(at: Sequence[Mapping[int, float]], eta: int, fewest: int) -> list[tuple[int, int]]:
+    """Slots that stopped among the best at their rung, and the rung, as `engine.loop.last_chance` has it."""
+    found = []
+    for rung, (here, further) in enumerate(pairwise(at)):
+        best = sorted(here, key=lambda n: (-here[n], n))[: max(ceil(len(here) / eta), fewest)]
+        found += [(slot, rung) for slot in best if slot not in further]
+    return found
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from benchmarks.landscape.design import SEEDS, SUBSETS
 from benchmarks.landscape.views import STOPS, Landscape
 from engine.errors import Exit, PoiseError
 from engine.loop.finalists import conclude, finalists
+from engine.loop.promotions import promote_all
 from engine.loop.studies import _best
 from engine.loop.workers import _arrive
 from engine.search.answers import read_answer, read_model
@@ -89,6 +90,7 @@ class Scored(test_promotions.Made):
 
     async def to_the_end(self) -> None:
         await self.until_all_settled(random.Random(0))
+        self.engine.spawn(promote_all(self.engine))
         self.engine.spawn(conclude(self.engine))
         while not self.engine.concluded:
             for trial in list(self.engine.queue):
@@ -233,24 +235,31 @@ def test_a_way_of_its_own_at_a_rung_is_told_from_noise(table: Landscape) -> None
     scored = table.early.copy()
     scored[:, :, 3] += own[:, None]  # after 12 updates: lasting for both seeds, and gone at the end
     changed = Landscape(**{**vars(table), "early": scored})
-    model = early(TINY, changed)
+    model = early(scheduled(4, 12), changed)
     std = np.sqrt(model.own_way @ model.own_way.T)[1, 1]
     assert std == pytest.approx(3 / known_gains(table).std(), rel=0.2)
 
 
 def test_a_large_gain_that_shows_early_is_found_and_none_is_not(trainings: Array) -> None:
-    at_once = Early(np.ones(4), np.zeros((4, 4)))
+    n = len(TINY.updates) + 1
+    at_once = Early(np.ones(n), np.zeros((n, n)))
     found = planted.powers(TINY, trainings, gained(at_once, 20.0, 1), 5, seed=0)
     assert found["ours"]["confirmed"]["mean"] == found["everybody"]["confirmed"]["mean"] == 1.0
     assert found["ours"]["trained"]["mean"] < 0.5 and found["everybody"]["trained"]["mean"] == 1.0
-    late = planted.powers(TINY, trainings, gained(Early(np.zeros(4), np.zeros((4, 4))), 20.0, 1), 5, seed=0)
+    late = planted.powers(TINY, trainings, gained(Early(np.zeros(n), np.zeros((n, n))), 20.0, 1), 5, seed=0)
     assert late["ours"]["confirmed"]["mean"] < 1.0, "what shows nowhere cannot be found"
+
+
+def with_finalists(protocol: Protocol) -> Protocol:
+    """Four that get a second seed."""
+    rungs = {**protocol.search["rungs"], "finalists": 4, "finalist_seeds": 2}
+    return Protocol({**protocol.profile, "search": {**protocol.search, "rungs": rungs}})
 
 
 def test_a_known_algorithm_is_searched_with_its_own_trainings(table: Landscape) -> None:
     gains = known_gains(table)
     best = int(gains.argmax())
-    late = scheduled(24)
+    late = with_finalists(scheduled(24))
     population, (node,) = known(late, table, gains, [best])(np.random.default_rng(0))
     found = discover(late, Deck(np.random.default_rng(0), late.root(table)), population)
     own = set(table.end[best].tolist())
