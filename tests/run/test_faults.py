@@ -122,11 +122,8 @@ def test_a_training_that_is_killed_or_stopped_more_often_than_allowed_is_marked_
 ) -> None:
     """No retries: kill -9 to one of the root's trainings, SIGSTOP to a candidate's."""
     client = start(world, "--candidates", "1", retries="0", step_seconds="3.0")
-    events = Events(world.folder("r"))
     for trial, hurt in (("c000-baseline-1", signal.SIGKILL), ("c001-search-0", signal.SIGSTOP)):
-        events.wait("trial.metrics", trial=trial)
-        [victim] = [p for p in trainers(world) if p.cwd().endswith(trial)]
-        victim.send_signal(hurt)
+        wait_for(lambda trial=trial: trainers(world, trial), f"{trial} is trained")[0].send_signal(hurt)
     assert client.wait(120) == 0
     no_engine(world)
     causes = {t["id"]: t["cause"] for t in read_archive(world.folder("r").archive).trials() if t["cause"]}

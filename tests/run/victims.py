@@ -42,12 +42,12 @@ def mine(world: World) -> list[psutil.Process]:
     return [process for process in found if process.pid != os.getpid()]
 
 
-def trainers(world: World) -> list[psutil.Process]:
-    """Processes of trainings and scorings."""
+def trainers(world: World, trial: str = "") -> list[psutil.Process]:
+    """Processes of trainings and scorings: all, or those of one trial."""
     found = []
     for process in mine(world):
         try:
-            if process.cwd().startswith(str(world.folder("r").path / "trials")):
+            if process.cwd().startswith(str(world.folder("r").path / "trials" / trial)):
                 found.append(process)
         except psutil.Error:
             continue
