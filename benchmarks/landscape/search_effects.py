@@ -46,26 +46,21 @@ def believed(rows: tuple[tuple[int, float], ...], pairs: bool = True) -> tuple[A
     """
     x = features(pairs)[[s for s, _ in rows]]
     y = np.array([value for _, value in rows])
-    start = float(y.mean())
-    best: tuple[float, Array, Array] | None = None
-    for noise, single, share in product(NOISE, SINGLE, PAIR if pairs else (0.0,)):
-        prior = np.concatenate(
-            [[WIDE], np.full(len(SWITCHES), single), np.full(x.shape[1] - 1 - len(SWITCHES), single * share)]
-        )
-        scaled = x * prior
-        lower = np.linalg.cholesky(scaled @ scaled.T + noise**2 * np.eye(len(y)))
-        white = np.linalg.solve(lower, y - start)
-        likelihood = -0.5 * white @ white - np.log(np.diag(lower)).sum()
-        if best is None or likelihood > best[0]:
-            best = likelihood, prior, np.array([noise])
-    assert best is not None
-    _, prior, noise_ = best
+    start, switches = float(y.mean()), len(SWITCHES)
+    noise, single, share = np.array(list(product(NOISE, SINGLE, PAIR if pairs else (0.0,)))).T[:, :, None, None]
+    both, alone, together = (x[:, a] @ x[:, a].T for a in (slice(1), slice(1, 1 + switches), slice(1 + switches, None)))
+    kernel = WIDE**2 * both + single**2 * (alone + share**2 * together) + noise**2 * np.eye(len(y))
+    lower = np.linalg.cholesky(kernel)  # (settings, trainings, trainings)
+    white = np.linalg.solve(lower, np.broadcast_to((y - start)[:, None], (len(lower), len(y), 1)))[:, :, 0]
+    likelihood = -0.5 * (white**2).sum(axis=1) - np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
+    best = int(np.argmax(likelihood))
+    s, a, b = (float(v[best, 0, 0]) for v in (noise, single, share))
+    prior = np.concatenate([[WIDE], np.full(switches, a), np.full(x.shape[1] - 1 - switches, a * b)])
     scaled = x * prior
-    inner = np.eye(x.shape[1]) + scaled.T @ scaled / noise_**2
-    root = np.linalg.cholesky(inner)
-    mean = prior * np.linalg.solve(inner, scaled.T @ (y - start) / noise_**2)
+    inner = np.eye(x.shape[1]) + scaled.T @ scaled / s**2
+    mean = prior * np.linalg.solve(inner, scaled.T @ (y - start) / s**2)
     mean[0] += start
-    return mean, prior[:, None] * np.linalg.solve(root, np.eye(len(prior))).T
+    return mean, prior[:, None] * np.linalg.solve(np.linalg.cholesky(inner), np.eye(len(prior))).T
 
 
 @cache
@@ -83,7 +78,7 @@ def effects(*, any_parent: bool = True, pairs: bool = True) -> ChildRule:
         dice = np.random.default_rng(rng.getrandbits(32))
         drawn_values = features(pairs) @ (mean + root @ dice.standard_normal(len(mean)))
         parents = [number_of(c.id) for c in seen.settled] if any_parent else [number_of(parent)]
-        able = steps()[parents].any(axis=0)
+        able = np.asarray(steps()[parents].any(axis=0))
         able[list(proposed)] = False
         if not able.any():
             return drawn(seen, proposed, parent, rng)

@@ -87,13 +87,14 @@ def composed(population: int = 1) -> ChildRule:
             drafts = [composer.next_move(replace(now, direction=d), rng).mechanisms for d in wanted]
         except PoiseError:  # everything around this parent was tried
             return drawn(seen, proposed, parent, rng)
-        best = drafts[0] if population == 1 else max(drafts, key=lambda d: _screened(seen, mother, d))
+        best = drafts[0] if population == 1 else max(drafts, key=lambda d: screened(seen, mother, d))
         return parent, subset_of(best)
 
     return rule
 
 
-def _screened(seen: Seen, parent: Evidence, draft: Sequence[MechanismChoice]) -> float:
+def screened(seen: Seen, parent: Evidence, draft: Sequence[MechanismChoice]) -> float:
+    """A draft's score by the terms of screening that tell composed proposals apart here."""
     points = expected_gain(parent.mechanisms, draft, seen.gains)
     mine = Evidence("#", "#", None, "queued", tuple(draft))
     terms = {
