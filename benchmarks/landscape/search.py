@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.landscape.design import ROOT_SEEDS, SEEDS, SUBSETS
-from benchmarks.landscape.search_effects import effects
+from benchmarks.landscape.search_effects import effects, informed
 from benchmarks.landscape.search_measure import Outcomes, Truth, outcomes, ratio, summary, trust, truth
 from benchmarks.landscape.search_peers import TENTH, openevolve, shinka
 from benchmarks.landscape.search_plot import draw
@@ -39,7 +39,7 @@ from engine.search.select import Weights
 HERE = Path(__file__).resolve().parents[1]
 PICTURE = HERE.parent / "docs" / "pictures" / "landscape_search.svg"
 
-OURS, RANDOM = "acquisition, default", "random sampling"
+OURS, RANDOM, KNOWS = "acquisition, default", "random sampling", "one that knows the truth"
 PEERS = ("OpenEvolve, archive of 100", "OpenEvolve, archive of a tenth", "ShinkaEvolve")
 ARMS = (
     Strategy(RANDOM, the_root, drawn),
@@ -53,19 +53,19 @@ ARMS = (
     Strategy(PEERS[0], openevolve(), composed()),
     Strategy(PEERS[1], openevolve(TENTH), composed()),
     Strategy(PEERS[2], shinka, composed()),
-    Strategy("effects, acquisition's parents", acquisition(Weights(bayes=0)), effects(any_parent=False)),
-    Strategy("effects, best parent", the_best, effects(any_parent=False)),
-    Strategy("effects, any parent", the_root, effects()),
-    Strategy("single effects, any parent", the_root, effects(pairs=False)),
+    Strategy("effects, acquisition's parents", acquisition(Weights(bayes=0)), effects("parent")),
+    Strategy("effects, any parent", the_root, effects("any parent")),
+    Strategy("effects, any set", the_root, effects("any set")),
+    Strategy("single effects, any set", the_root, effects("any set", pairs=False)),
 )
-SHOWN = (RANDOM, "composer, any parent", "composer, best parent", OURS, *PEERS[1:], "effects, any parent")
+SHOWN = (RANDOM, "composer, any parent", "composer, best parent", OURS, *PEERS[1:], "effects, any set")
 FROM_ELSEWHERE = (
     RANDOM,
     "composer, best parent",
     OURS,
     *PEERS[1:],
-    "effects, acquisition's parents",
     "effects, any parent",
+    "effects, any set",
 )
 STARTS = 64
 
@@ -135,7 +135,7 @@ def study(found: Landscape, repetitions: int, common: bool = False, starts: int 
     real, began = truth(found), time.process_time()
     arms = {s.name: s for s in ARMS}
     kept: dict[str, Outcomes] = {}
-    for strategy in ARMS:
+    for strategy in (*ARMS, Strategy(KNOWS, the_root, informed(real.value))):
         kept[strategy.name] = repeated(strategy, found, real, range(repetitions), common)
         print(f"{strategy.name}: {time.process_time() - began:.0f} s of CPU", file=sys.stderr, flush=True)
     results = {name: summary(outcome) for name, outcome in kept.items()}
@@ -150,7 +150,7 @@ def study(found: Landscape, repetitions: int, common: bool = False, starts: int 
         "best_peer": peer,
         "ratios": {
             f"{name} / {of}": ratio(kept[name], kept[of], goal)
-            for name in (OURS, "effects, acquisition's parents", "effects, any parent")
+            for name in (OURS, "effects, any parent", "effects, any set", KNOWS)
             for of in (peer, RANDOM)
         },
         "sweep": swept(lambda strategy, part: repeated(strategy, found, real, part, common), repetitions),
