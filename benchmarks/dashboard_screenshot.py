@@ -1,6 +1,6 @@
 """A picture of the dashboard on a run, as SVG.
 
-    python -P -m benchmarks.dashboard_screenshot RUN_DIR OUT.svg [--size 120x36] [--keys j,j,3]
+python -P -m benchmarks.dashboard_screenshot RUN_DIR OUT.svg [--size 120x36] [--keys j,j,3]
 """
 
 from __future__ import annotations

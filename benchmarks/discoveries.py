@@ -91,10 +91,10 @@ class Protocol:
 TINY = Protocol(load_profile("tiny").resolved())
 
 
-def scheduled(*updates: int) -> Protocol:
-    """The profile tiny with rungs after these updates."""
+def scheduled(*updates: int, **changes: int) -> Protocol:
+    """The profile tiny with rungs after these updates, and other figures of its table of rungs."""
     whole, search = TINY.updates[-1], TINY.search
-    rungs = {**search["rungs"], "at": [u / whole for u in updates], "seeds": [1] * (len(updates) + 1)}
+    rungs = {**search["rungs"], "at": [u / whole for u in updates], "seeds": [1] * (len(updates) + 1), **changes}
     return Protocol({**TINY.profile, "search": {**search, "rungs": rungs}})
 
 

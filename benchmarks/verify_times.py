@@ -1,6 +1,6 @@
 """How long a verification takes once torch is imported: every published algorithm, and every mechanism alone.
 
-    python -P -m benchmarks.verify_times
+python -P -m benchmarks.verify_times
 """
 
 from __future__ import annotations

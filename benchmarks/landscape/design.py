@@ -8,6 +8,7 @@ from itertools import combinations
 
 from engine.algorithms.catalogue import MechanismChoice
 from engine.algorithms.render import render
+from engine.search.moves import MOST
 
 SWITCHES = (
     MechanismChoice("SilenceAllFail", {}),
@@ -68,11 +69,15 @@ def _generated(free: int) -> int:
 
 
 def order() -> Iterator[Entry]:
-    """Every entry, those first that say most: the pilot, each subset once, the root's, each subset again."""
+    """Every entry: the pilot, each subset with few switches on, the root's, the subsets with many.
+
+    A search does not propose the latter: the composer puts no more than `MOST` mechanisms into one file.
+    """
     seen: set[Entry] = set()
+    few = [subset for subset in range(SUBSETS) if subset.bit_count() <= MOST]
     for entry in (
         *(Entry(subset, seed) for seed in range(SEEDS) for subset in pilot()),
-        *(Entry(subset, 0) for subset in range(SUBSETS)),
+        *(Entry(subset, seed) for seed in range(SEEDS) for subset in few),
         *(Entry(0, seed) for seed in range(ROOT_SEEDS)),
         *(Entry(subset, seed) for seed in range(SEEDS) for subset in range(SUBSETS)),
     ):
