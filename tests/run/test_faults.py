@@ -86,9 +86,6 @@ def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happ
     events.wait("trial.metrics")
     stopped = wait_for(lambda: trainers(world), "a trainer")[0]
     stopped.suspend()
-    again = events.wait("log", level="warning")
-    assert "is started again: made no progress for 3 s" in again.data["message"]
-    assert not stopped.is_running()
     refused = subprocess.run(
         [sys.executable, "-P", "-m", "engine", "resume", json.dumps({"run_dir": str(world.folder("r").path)})],
         env=world.environment,
@@ -98,6 +95,9 @@ def test_a_trainer_that_hangs_or_lost_its_checkpoint_ends_as_if_nothing_had_happ
     )
     holder = engine_process(world.folder("r")).pid
     assert refused.returncode == 4 and f"its engine is process {holder}" in refused.stderr
+    again = events.wait("log", level="warning")
+    assert "is started again: made no progress for 3 s" in again.data["message"]
+    assert not stopped.is_running()
     assert world.poise("stop", "r").returncode == 0
     assert client.wait(60) == 0
     unfinished = [t["id"] for t in world.export("r")["trials"] if t["status"] == "paused"]
