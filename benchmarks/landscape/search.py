@@ -28,10 +28,10 @@ from benchmarks.landscape.search_effects import effects, informed
 from benchmarks.landscape.search_measure import Outcomes, Truth, outcomes, ratio, summary, trust, truth
 from benchmarks.landscape.search_peers import TENTH, openevolve, shinka
 from benchmarks.landscape.search_plot import draw
-from benchmarks.landscape.search_rules import acquisition, anybody, composed, drawn, the_best, the_root
+from benchmarks.landscape.search_rules import acquisition, anybody, composed, drawn, stepped, the_best, the_root
 from benchmarks.landscape.search_sweep import swept
 from benchmarks.landscape.search_tables import tables
-from benchmarks.landscape.search_world import BUDGET, Array, Strategy, search, within_reach, world
+from benchmarks.landscape.search_world import BUDGET, Array, ParentRule, Strategy, search, within_reach, world
 from benchmarks.landscape.views import Landscape, landscape
 from engine.errors import PoiseError
 from engine.search.select import Weights
@@ -41,32 +41,29 @@ PICTURE = HERE.parent / "docs" / "pictures" / "landscape_search.svg"
 
 OURS, RANDOM, KNOWS = "acquisition, default", "random sampling", "one that knows the truth"
 PEERS = ("OpenEvolve, archive of 100", "OpenEvolve, archive of a tenth", "ShinkaEvolve")
+BY = ", ours"
+"""Ending of a name: the child is the engine's composer's, not one step from its parent."""
+PARENT_RULES: dict[str, Callable[[int], ParentRule]] = {
+    "any parent": anybody,
+    "best parent": the_best,
+    OURS: acquisition(),
+    "performance alone": acquisition(Weights(1, 0, 0, 0)),
+    "diversity alone": acquisition(Weights(0, 1, 0, 0)),
+    "pareto alone": acquisition(Weights(0, 0, 1, 0)),
+    "bayes alone": acquisition(Weights(0, 0, 0, 1)),
+    PEERS[0]: openevolve(),
+    PEERS[1]: openevolve(TENTH),
+    PEERS[2]: shinka,
+}
 ARMS = (
     Strategy(RANDOM, the_root, drawn),
-    Strategy("composer, any parent", anybody, composed()),
-    Strategy("composer, best parent", the_best, composed()),
-    Strategy(OURS, acquisition(), composed()),
-    Strategy("performance alone", acquisition(Weights(1, 0, 0, 0)), composed()),
-    Strategy("diversity alone", acquisition(Weights(0, 1, 0, 0)), composed()),
-    Strategy("pareto alone", acquisition(Weights(0, 0, 1, 0)), composed()),
-    Strategy("bayes alone", acquisition(Weights(0, 0, 0, 1)), composed()),
-    Strategy(PEERS[0], openevolve(), composed()),
-    Strategy(PEERS[1], openevolve(TENTH), composed()),
-    Strategy(PEERS[2], shinka, composed()),
-    Strategy("effects, acquisition's parents", acquisition(Weights(bayes=0)), effects("parent")),
-    Strategy("effects, any parent", the_root, effects("any parent")),
-    Strategy("effects, any set", the_root, effects("any set")),
-    Strategy("single effects, any set", the_root, effects("any set", pairs=False)),
+    *(Strategy(name, rule, stepped) for name, rule in PARENT_RULES.items()),
+    *(Strategy(name + BY, rule, composed()) for name, rule in PARENT_RULES.items()),
+    Strategy("effects, any set", the_root, effects()),
+    Strategy("single effects, any set", the_root, effects(pairs=False)),
 )
-SHOWN = (RANDOM, "composer, any parent", "composer, best parent", OURS, *PEERS[1:], "effects, any set")
-FROM_ELSEWHERE = (
-    RANDOM,
-    "composer, best parent",
-    OURS,
-    *PEERS[1:],
-    "effects, any parent",
-    "effects, any set",
-)
+SHOWN = (RANDOM, "best parent", OURS, *PEERS[1:], OURS + BY, "effects, any set")
+FROM_ELSEWHERE = (RANDOM, "best parent", OURS, *PEERS[1:], OURS + BY, PEERS[1] + BY, "effects, any set")
 STARTS = 64
 
 
@@ -150,8 +147,8 @@ def study(found: Landscape, repetitions: int, common: bool = False, starts: int 
         "best_peer": peer,
         "ratios": {
             f"{name} / {of}": ratio(kept[name], kept[of], goal)
-            for name in (OURS, "effects, any parent", "effects, any set", KNOWS)
-            for of in (peer, RANDOM)
+            for name in (OURS, OURS + BY, "effects, any set", KNOWS)
+            for of in (peer, peer + BY, RANDOM)
         },
         "sweep": swept(lambda strategy, part: repeated(strategy, found, real, part, common), repetitions),
         "from_elsewhere": from_elsewhere(found, starts, arms),

@@ -9,10 +9,8 @@ a, b and s maximise the marginal likelihood of what was seen, over a grid. A dec
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import combinations, product
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +31,6 @@ SPREAD = 0.5
 """Of a draw around the mean, as a share of what is believed. Chosen on made-up landscapes, before the real one was
 there; between 0.25 and 1 little changes, and with 0 the search repeats itself.
 """
-Reach = Literal["parent", "any parent", "any set"]
 
 
 @cache
@@ -77,18 +74,16 @@ def steps() -> npt.NDArray[np.bool_]:
     return np.array([[s in to for s in range(SUBSETS)] for to in led])
 
 
-def effects(reach: Reach = "any set", *, pairs: bool = True) -> ChildRule:
-    """The best of one draw, among the sets that the round's parent leads to, those that anybody leads to, or all."""
+def effects(*, pairs: bool = True) -> ChildRule:
+    """The best of one draw, whatever parent it is far from; its parent is who is nearest."""
 
     def rule(seen: Seen, proposed: frozenset[int], parent: str, rng: random.Random) -> tuple[str, int]:
         mean, root = believed(tuple(seen.scores.items()), pairs)
         dice = np.random.default_rng(rng.getrandbits(32))
         values = features(pairs) @ (mean + SPREAD * root @ dice.standard_normal(len(mean)))
-        parents = [number_of(parent)] if reach == "parent" else [number_of(c.id) for c in seen.settled]
-        best = _best(values, parents, proposed, reach == "any set")
-        if best is None:
-            return drawn(seen, proposed, parent, rng)
-        return name_of(min(parents, key=lambda p: (bin(p ^ best).count("1"), -seen.scores.get(p, 0.0)))), best
+        values[[s for s in range(SUBSETS) if s in proposed or s not in within_reach()]] = -np.inf
+        best = int(values.argmax())
+        return name_of(min(seen.scores, key=lambda p: (bin(p ^ best).count("1"), -seen.scores[p]))), best
 
     return rule
 
@@ -97,13 +92,10 @@ def informed(truth: Array) -> ChildRule:
     """One that knows the truth, and still only takes steps from what has settled: nobody could do much better."""
 
     def rule(seen: Seen, proposed: frozenset[int], parent: str, rng: random.Random) -> tuple[str, int]:
-        best = _best(truth, [number_of(c.id) for c in seen.settled], proposed, False)
-        return drawn(seen, proposed, parent, rng) if best is None else (parent, best)
+        able = steps()[[number_of(c.id) for c in seen.settled]].any(axis=0)
+        able[list(proposed)] = False
+        return (
+            (parent, int(np.where(able, truth, -np.inf).argmax())) if able.any() else drawn(seen, proposed, parent, rng)
+        )
 
     return rule
-
-
-def _best(values: Array, parents: Sequence[int], proposed: frozenset[int], any_set: bool) -> int | None:
-    able = np.isin(np.arange(SUBSETS), within_reach()) if any_set else np.asarray(steps()[parents].any(axis=0))
-    able[list(proposed)] = False
-    return int(np.argmax(np.where(able, values, -np.inf))) if able.any() else None

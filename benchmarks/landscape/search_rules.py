@@ -22,13 +22,15 @@ from benchmarks.landscape.search_world import (
 )
 from engine.algorithms.catalogue import MechanismChoice
 from engine.errors import PoiseError
-from engine.search import composer, screen, select
+from engine.search import beliefs, composer, screen, select
 from engine.search.evidence import Evidence, distance
 from engine.search.gains import expected_gain
 from engine.search.moves import MAKERS
 from engine.search.potential import Potential
 from engine.search.select import DEFAULT_WEIGHTS, NO_POTENTIAL, Weights, select_round
 
+ONE_STEP = "one step"
+"""A direction that is none: any one change of the parent, as a mutation makes it, and no combination."""
 FOUR = ("free", "cross", "simplify", "invent: `advantages`")
 """Directions of a population that need neither curves, constants, ideas nor a directive."""
 
@@ -71,8 +73,8 @@ def drawn(seen: Seen, proposed: frozenset[int], parent: str, rng: random.Random)
     return parent, rng.choice([s for s in within_reach() if s not in proposed])
 
 
-def composed(population: int = 1) -> ChildRule:
-    """The composer's next move; of a population the one that screening prefers.
+def composed(population: int = 1, directions: Sequence[str] = FOUR) -> ChildRule:
+    """The composer's next move in the first direction; of a population, in several, the one that screening prefers.
 
     What screening measures of composed proposals that differs here is their gain, their novelty by mechanisms and
     their number of mechanisms; it weighs these as the engine does.
@@ -81,7 +83,7 @@ def composed(population: int = 1) -> ChildRule:
     def rule(seen: Seen, proposed: frozenset[int], parent: str, rng: random.Random) -> tuple[str, int]:
         mother = next(c for c in seen.candidates if c.id == parent)
         tried = frozenset(map(digest, proposed))
-        wanted = FOUR[:1] if population == 1 else rng.sample(FOUR, min(population, len(FOUR)))
+        wanted = directions[:1] if population == 1 else rng.sample(directions, min(population, len(directions)))
         now = situation(mother, seen.candidates, tried, seen.gains)
         try:
             drafts = [composer.next_move(replace(now, direction=d), rng).mechanisms for d in wanted]
@@ -91,6 +93,10 @@ def composed(population: int = 1) -> ChildRule:
         return parent, subset_of(best)
 
     return rule
+
+
+stepped = composed(directions=(ONE_STEP,))
+"""The composer as it was before it learnt from all trainings together."""
 
 
 def screened(seen: Seen, parent: Evidence, draft: Sequence[MechanismChoice]) -> float:
@@ -106,14 +112,14 @@ def screened(seen: Seen, parent: Evidence, draft: Sequence[MechanismChoice]) -> 
 
 
 @contextmanager
-def temperatures(selection: float | None = None, composing: float | None = None) -> Iterator[None]:
-    """The engine's constants, changed for a while."""
-    before = select.TEMPERATURE, composer.TEMPERATURE
-    select.TEMPERATURE, composer.TEMPERATURE = selection or before[0], composing or before[1]
+def constants(temperature: float | None = None, spread: float | None = None) -> Iterator[None]:
+    """The engine's, of selection and of a draw of beliefs, changed for a while."""
+    before = select.TEMPERATURE, beliefs.SPREAD
+    select.TEMPERATURE, beliefs.SPREAD = temperature or before[0], spread or before[1]
     try:
         yield
     finally:
-        select.TEMPERATURE, composer.TEMPERATURE = before
+        select.TEMPERATURE, beliefs.SPREAD = before
 
 
 def one_step(parent: int) -> frozenset[int]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.landscape.search_measure import Outcomes, area, summary
-from benchmarks.landscape.search_rules import acquisition, composed, temperatures
+from benchmarks.landscape.search_rules import acquisition, composed, constants
 from benchmarks.landscape.search_world import Strategy
-from engine.search import composer, select
+from engine.search import beliefs, select
 from engine.search.select import Weights
 
 WEIGHTS = (
@@ -26,7 +26,7 @@ WEIGHTS = (
 BAYES = (0.25, 1.0)
 """Its weight then, as a share of the sum of the others."""
 SELECTION = (0.03, select.TEMPERATURE, 0.3)
-COMPOSING = (0.2, composer.TEMPERATURE, 2.0)
+SPREADS = (0.25, beliefs.SPREAD, 1.0)
 POPULATIONS = (1, 2, 4)
 
 
@@ -36,7 +36,7 @@ class Setting:
 
     weights: Weights = WEIGHTS[0]
     selection: float = select.TEMPERATURE
-    composing: float = composer.TEMPERATURE
+    spread: float = beliefs.SPREAD
     population: int = 1
 
     @property
@@ -46,7 +46,7 @@ class Setting:
         return (
             f"performance {w.performance:.3g}, diversity {w.diversity:.3g}, "
             f"pareto {w.pareto:.3g}, bayes {w.bayes:.3g}; "
-            f"temperatures {self.selection:g} and {self.composing:g}; population {self.population}"
+            f"temperature {self.selection:g}; spread of a draw {self.spread:g}; population {self.population}"
         )
 
 
@@ -54,7 +54,7 @@ Repeat = Callable[[Strategy, range], Outcomes]
 
 
 def swept(repeat: Repeat, repetitions: int) -> dict[str, Any]:
-    """Weights and temperature of selection, then temperature and population of proposals, then the process, each
+    """Weights and temperature of selection, then the spread of a draw and the population, then the process, each
     from the best before; judged by mean regret over the search.
     """
     half = repetitions // 2
@@ -68,7 +68,7 @@ def swept(repeat: Repeat, repetitions: int) -> dict[str, Any]:
         return min(settings, key=tried.__getitem__)
 
     chosen = best([Setting(w, t) for w in WEIGHTS for t in SELECTION])
-    chosen = best([Setting(chosen.weights, chosen.selection, c, p) for c in COMPOSING for p in POPULATIONS])
+    chosen = best([Setting(chosen.weights, chosen.selection, c, p) for c in SPREADS for p in POPULATIONS])
     w = chosen.weights
     rest = w.performance + w.diversity + w.pareto
     chosen = best(
@@ -78,7 +78,7 @@ def swept(repeat: Repeat, repetitions: int) -> dict[str, Any]:
                 Setting(
                     Weights(w.performance, w.diversity, w.pareto, share * rest),
                     chosen.selection,
-                    chosen.composing,
+                    chosen.spread,
                     chosen.population,
                 )
                 for share in BAYES
@@ -99,6 +99,6 @@ def swept(repeat: Repeat, repetitions: int) -> dict[str, Any]:
 
 
 def _run(repeat: Repeat, setting: Setting, repetitions: range) -> Outcomes:
-    with temperatures(setting.selection, setting.composing):
+    with constants(setting.selection, setting.spread):
         rule = composed(setting.population)
         return repeat(Strategy(setting.name, acquisition(setting.weights), rule), repetitions)

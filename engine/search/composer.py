@@ -1,9 +1,10 @@
 """The keyless proposer: composes, mutates and crosses over mechanisms from the archive's evidence.
 
-It answers the same prompt as a language model, from the prompt's evidence block alone, and is deterministic
-in that block and the seed. It enumerates every change of the parent that is one step away and that its direction
-allows, rates each by what the archive, the symptoms, the findings and the directive say of the mechanisms it touches,
-and draws one that was never tried. What it claims of the result is known of the mechanisms; verification measures it.
+It answers the same prompt as a language model, from the prompt's evidence block alone, and is deterministic in that
+block and the seed. Free to choose, it draws what may be true of all mechanisms and makes of the parent what is best
+then and a few changes away (`combine.py`). Asked for one kind of change, it enumerates those, rates each by what the
+archive, the symptoms, the findings and the directive say of the mechanisms it touches, and draws one. Nothing is
+proposed twice. What it claims of the result is known of the mechanisms; verification measures it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from engine.algorithms.catalogue import Entry, MechanismChoice, catalogue, digest_of, own_mechanisms
 from engine.algorithms.render import render
 from engine.errors import PoiseError
+from engine.search.combine import combined
 from engine.search.effects import claims_of
 from engine.search.evidence import Evidence, difference
 from engine.search.gains import Gain, changes, mechanism_gains
@@ -144,6 +146,8 @@ def next_move(now: Situation, rng: random.Random) -> Move:
     Raises:
         PoiseError: nothing untried is left.
     """
+    if now.direction.partition(":")[0] in ("", "free") and (move := combined(now, rng)) is not None:
+        return move
     kinds, wanted = _directed(now)
     # A direction that has nothing left to offer is as good as none.
     return _drawn(now, rng, kinds, wanted) or _drawn(now, rng, KINDS, lambda move: True) or _wander(now, rng)

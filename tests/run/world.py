@@ -29,10 +29,12 @@ QUICK = {
     "problems": "6",
     "samples": "4",
     "baseline_seeds": "2",
+    "population": "4",
     "search.rungs.at": "[]",
     "confirm.candidates": "0",
 }
-"""Every candidate is trained to its end and nothing is confirmed; tests of rungs and studies say otherwise."""
+"""Every candidate is trained to its end and nothing is confirmed; tests of rungs and studies say otherwise. Proposals
+are chosen from four, as a language model's are."""
 DEADLINE = 180.0
 
 

@@ -21,6 +21,7 @@ from engine.algorithms.render import render
 from engine.errors import PoiseError
 from engine.search import composer_provider
 from engine.search.answers import read_algorithm, stated_claims
+from engine.search.combine import REACH, UNKNOWN
 from engine.search.composer import compose
 from engine.search.context import Request, evidence_block, proposal_messages, repair_messages
 from engine.search.directions import directions
@@ -105,22 +106,27 @@ def test_seeds_lead_to_many_different_proposals() -> None:
     assert len(keys) > 50
 
 
-def test_every_kind_of_change_happens() -> None:
-    parent = scored("c001", "c000", (choice("NoStd"), choice("AdvantageClip")), 31.0)
-    donor = scored("c002", "c000", (choice("SequenceRatio"), choice("TokenMean")), 32.0)
+def test_every_kind_of_change_happens_and_none_is_large() -> None:
     kinds: Counter[str] = Counter()
-    before = {m.name: m.key for m in parent.mechanisms}
-    for seed in range(120):
-        _, mechanisms = read_algorithm(compose(block([ROOT, parent, donor], "c001"), seed)["code"])
+    candidates = ARCHIVES[40]
+    for parent in [c for c in candidates if c.scored and len(c.mechanisms) < MOST]:
+        before = {m.name: m.key for m in parent.mechanisms}
+        _, mechanisms = read_algorithm(compose(block(candidates, parent.id), 7)["code"])
         after = {m.name: m.key for m in mechanisms}
         new, gone = after.keys() - before.keys(), before.keys() - after.keys()
-        if new and new <= set(donor.keys) and not gone:
-            kinds["cross"] += 1
-        else:
-            kinds[
-                "swap" if new and gone else "add" if len(new) == 1 else "pair" if new else "remove" if gone else "tune"
-            ] += 1
-    assert set(kinds) == {"cross", "swap", "add", "pair", "remove", "tune"}, kinds
+        tuned = {name for name in before.keys() & after.keys() if before[name] != after[name]}
+        assert 1 <= len(new) + len(gone) + len(tuned) <= REACH
+        kinds.update(name for name, some in (("add", new), ("remove", gone), ("tune", tuned)) if some)
+        kinds["several"] += len(new) + len(gone) + len(tuned) > 1
+    assert all(kinds[kind] for kind in ("add", "remove", "tune", "several")), kinds
+
+
+def test_not_more_than_two_unknown_mechanisms_are_tried_at_once() -> None:
+    candidates = ARCHIVES[12]
+    known = {m.key for c in candidates for m in c.mechanisms}
+    for seed in range(40):
+        _, mechanisms = read_algorithm(compose(block(candidates, "c003"), seed)["code"])
+        assert sum(m.key not in known for m in mechanisms) <= UNKNOWN
 
 
 def test_evidence_moves_it_towards_what_gained_and_away_from_what_lost_or_failed() -> None:
