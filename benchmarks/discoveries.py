@@ -112,24 +112,45 @@ class Search:
     """Updates trained, as a share of training all to the end once; the root's apart."""
 
 
-def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int], float]) -> Search:
-    """Rungs, last chances and finalists, as the engine's promotions.py, last_chance.py and finalists.py have them.
+class Climb:
+    """Who goes on from rung to rung, slot by slot, and when the search ends."""
 
-    Args:
-        protocol: the profile's.
-        first: (candidates, rungs + 1), of each candidate's first training, had it been trained to the end.
-        root: (trainings, rungs + 1)
-        again: the score of another whole training of a candidate.
-    """
-    table, last = protocol.search["rungs"], len(protocol.updates) - 1
-    noise = [stdev(column) for column in root.T.tolist()]
-    at: list[dict[int, float]] = [{} for _ in protocol.updates]
-    went: list[set[int]] = [set() for _ in protocol.updates]
+    def __init__(self, protocol: Protocol, root: Array) -> None:
+        """
+        Args:
+            protocol: the profile's.
+            root: (trainings, rungs + 1)
+        """
+        self._protocol, self._table, self._root = protocol, protocol.search["rungs"], root[0].tolist()
+        self._noise = [stdev(column) for column in root.T.tolist()]
+        self._rows: dict[int, Sequence[float]] = {}
+        self._went: list[set[int]] = [set() for _ in protocol.updates]
+        self.at: list[dict[int, float]] = [{} for _ in protocol.updates]
+        """Scores at each rung and at the end, by slot."""
 
-    def goes_on(slot: int, rung: int) -> bool:
+    def start(self, slot: int, row: Sequence[float]) -> None:
+        """Train the candidate of the next slot as far as it goes; `row` is what it scores at every rung."""
+        self._rows[slot] = row
+        self._train(slot, 0)
+
+    def end(self) -> None:
+        """Last chances."""
+        fewest = self._protocol.confirm["candidates"]
+        while chances := sorted(_last_chances(self.at, self._table["eta"], fewest)):
+            for slot, rung in chances:
+                self._train(slot, rung + 1)
+
+    def _train(self, slot: int, rung: int) -> None:
+        for reached in range(rung, len(self.at)):
+            self.at[reached][slot] = self._rows[slot][reached]
+            if reached == len(self.at) - 1 or not self._goes_on(slot, reached):
+                break
+
+    def _goes_on(self, slot: int, rung: int) -> bool:
+        at, table, search = self.at, self._table, self._protocol.search
         before = {n: x for n, x in at[rung].items() if n < slot}
-        settled = visible(round_of(slot, protocol.search["parents"])[1], protocol.search["lag"])
-        pairs = [(x, at[last][n]) for n, x in before.items() if n in settled and n in at[last]]
+        settled = visible(round_of(slot, search["parents"])[1], search["lag"])
+        pairs = [(x, at[-1][n]) for n, x in before.items() if n in settled and n in at[-1]]
         correlation = rank_correlation(
             [a for a, _ in pairs],
             [b for _, b in pairs],
@@ -139,28 +160,32 @@ def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int],
         )
         judged = promotion(
             [at[rung][slot]],
-            [float(root[0, rung]), *before.values()],
-            noise_std=noise[rung],
+            [self._root[rung], *before.values()],
+            noise_std=self._noise[rung],
             correlation=min(correlation, 1.0),
             eta=table["eta"],
         )
-        room = len(went[rung] & before.keys()) + 1 <= CREDIT + (len(before) + 1) / table["eta"]
+        room = len(self._went[rung] & before.keys()) + 1 <= CREDIT + (len(before) + 1) / table["eta"]
         if judged.promoted and room:
-            went[rung].add(slot)
+            self._went[rung].add(slot)
         return judged.promoted and room
 
-    def train(slot: int, rung: int) -> None:
-        for reached in range(rung, last + 1):
-            at[reached][slot] = float(first[slot - 1, reached])
-            if reached == last or not goes_on(slot, reached):
-                break
 
-    for slot in range(1, len(first) + 1):  # the root has slot 0
-        train(slot, 0)
-    while chances := sorted(_last_chances(at, table["eta"], protocol.confirm["candidates"])):
-        for slot, rung in chances:
-            train(slot, rung + 1)
-    ended = {slot - 1: score for slot, score in at[last].items()}
+def search(protocol: Protocol, first: Array, root: Array, again: Callable[[int], float]) -> Search:
+    """Rungs, last chances and finalists, as the engine's promotions.py, last_chance.py and finalists.py have them.
+
+    Args:
+        protocol: the profile's.
+        first: (candidates, rungs + 1), of each candidate's first training, had it been trained to the end.
+        root: (trainings, rungs + 1)
+        again: the score of another whole training of a candidate.
+    """
+    table, climb = protocol.search["rungs"], Climb(protocol, root)
+    for slot, row in enumerate(first.tolist(), 1):  # the root has slot 0
+        climb.start(slot, row)
+    climb.end()
+    at = climb.at
+    ended = {slot - 1: score for slot, score in at[-1].items()}
     best = sorted(ended, key=lambda n: (-ended[n], n))[: table["finalists"] or None]
     own_scores = {str(n): [ended[n]] for n in best}
     trained, wanted = 0, protocol.confirm["candidates"] if table["finalists"] else 0
