@@ -4,13 +4,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypedDict
 
 from engine.errors import PoiseError
+from engine.process.module import start_module
 from engine.tasks.allowance import Allowance
 from engine.tasks.interface import Grade
 
@@ -98,18 +97,10 @@ class GraderProcess:
         os.set_blocking(heard, False)
         self._notices = os.fdopen(heard, "rb", buffering=0)
         self._heard, self._deaf = b"", False
-        home = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-P", "-m", "engine.tasks.grader"]
         with theirs:
-            self._process = subprocess.Popen(
-                [*command, "--fd", str(theirs.fileno()), "--notices", str(told)],
-                pass_fds=[theirs.fileno(), told],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env={**os.environ, "PYTHONPATH": path},
-            )
+            descriptors = [theirs.fileno(), told]
+            arguments = ["--fd", str(descriptors[0]), "--notices", str(told)]
+            self._process = start_module("engine.tasks.grader", *arguments, pass_fds=descriptors, stderr=stderr)
         os.close(told)
         self._control = ours
 

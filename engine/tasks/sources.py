@@ -64,7 +64,7 @@ def read_jsonl(path: Path) -> list[Row]:
         PoiseError: there is no such file (3), or a line of it is unusable; it is named.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise PoiseError(f"no data file {path}: check the path", Exit.NOT_FOUND) from None
     except (OSError, UnicodeDecodeError) as error:
