@@ -14,8 +14,9 @@ from engine.errors import PoiseError
 from engine.profiles.load_model import load_base, model_dir
 from engine.scoring.adapter import merge_adapter
 from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
+from engine.scoring.held_out import held_out
 from engine.scoring.sampling import sample
-from engine.tasks import Grade, load_taskset
+from engine.tasks import load_taskset
 from engine.tasks.interface import of_task
 
 
@@ -24,7 +25,8 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", "base_sha256"
-            (of the model's folder, where it is known), and "profile" with its tables "model", "tasks" ("name",
+            (of the model's folder, where it is known), "grader_fd" (where the tasks are graded outside, see
+            `engine.scoring.held_out`), and "profile" with its tables "model", "tasks" ("name",
             "options") and "score" ("problems", "samples": a number, or a table by task; "k", "temperature",
             "max_completion_length", "batch_size", "threads").
 
@@ -49,6 +51,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     model, tokenizer = load_base(profile["model"])
     if job["adapter"] is not None:
         model = merge_adapter(model, Path(job["adapter"]), profile["model"])
+    source = held_out(job, tasks)
     outcomes: dict[str, list[list[int]]] = {}
     ks: dict[str, int] = {}
     said: list[tuple[str, bool]] = []
@@ -58,7 +61,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         samples, k = of_task(score["samples"], task), score["k"] if task in tasks.hard else 1
         if not 1 <= k <= samples:
             raise PoiseError(f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]")
-        questions = tasks.problems(job["split"], task, of_task(score["problems"], task), job["score_seed"])
+        questions = source.problems(task)
         groups = sample(
             model,
             tokenizer,
@@ -69,10 +72,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
             score["batch_size"],
             f"{task}:{job['score_seed']}",
         )
-        grades: list[list[Grade]] = [
-            [tasks.grade(question, text, cut) for text, cut in group]
-            for question, group in zip(questions, groups, strict=True)
-        ]
+        grades = source.grade(questions, groups)
         outcomes[task] = [[int(grade.correct) for grade in row] for row in grades]
         ks[task] = k
         valid += sum(grade.valid for row in grades for grade in row)

@@ -118,6 +118,7 @@ class GraderProcess:
         name: str = "",
         allowance: Allowance | None = None,
         control: str | None = None,
+        scored: Mapping[str, Any] | None = None,
     ) -> socket.socket:
         """A stream socket for one trainer: give its descriptor to the child, then close it here.
 
@@ -127,6 +128,7 @@ class GraderProcess:
             name: what its notices are called.
             allowance: what it may ask; without one a million completions.
             control: see `engine.tasks.controls.CONTROLS`.
+            scored: `{"split", "problems"}` (one number, or a table by task) for a scorer: held-out problems.
 
         Raises:
             PoiseError: the task set does not load, or the grader is gone.
@@ -134,6 +136,7 @@ class GraderProcess:
         mine, grader_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         request = {"op": "client", "taskset": taskset, "options": dict(options), "seed": seed, "name": name}
         request |= {"allowance": (allowance or Allowance()).document(), "control": control}
+        request |= {"scored": scored and dict(scored)}
         try:
             with grader_end:
                 socket.send_fds(self._control, [json.dumps(request).encode()], [grader_end.fileno()])

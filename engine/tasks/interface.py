@@ -42,7 +42,12 @@ class Grade:
 
 @runtime_checkable
 class TaskSet(Protocol):
-    """The tasks of a profile. A file of your own has `def taskset(options: dict) -> TaskSet`."""
+    """The tasks of a profile. A file of your own has `def taskset(options: dict) -> TaskSet`.
+
+    Two more attributes are looked at where they are there. `outside = True`: problems or grades need files or processes
+    that the sandbox does not have, so held-out problems too are served and graded by the grader process; `names`,
+    `hard` and `weights` must do without. `ready()`: raises a PoiseError, before a run begins, if something is missing.
+    """
 
     @property
     def names(self) -> Sequence[str]:
