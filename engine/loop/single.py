@@ -28,6 +28,7 @@ from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import Sandbox
 from engine.scoring.plausible import against
+from engine.tasks.benchmarks import on_benchmarks
 
 LIGHT_IMPORTS = ("torch",)
 """What a verification needs; TRL would cost four more seconds."""
@@ -114,7 +115,13 @@ async def _score(request: dict[str, Any]) -> Result:
         raise PoiseError(f"{folder.job} is damaged ({e})") from None
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
-    place = folder.path / "score"
+    place, split = folder.path / "score", "development"
+    if request.get("benchmarks") is not None:
+        profile, place, split = (
+            on_benchmarks(profile, request["benchmarks"]),
+            folder.path / "benchmarks",
+            "confirmation",
+        )
     sandbox = sandbox_for(profile, floor_of(request), [place], [folder.adapter])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
         with closing(Graders(profile, seed)) as graders:
@@ -125,8 +132,8 @@ async def _score(request: dict[str, Any]) -> Result:
                     "folder": str(place),
                     "profile": profile,
                     "adapter": str(folder.adapter),
-                    "split": "development",
-                    "score_seed": score_seed(seed, "development", 1.0),
+                    "split": split,
+                    "score_seed": score_seed(seed, split, 1.0),
                     "limits": job_limits(profile, "score"),
                 }
             )

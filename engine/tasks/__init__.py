@@ -16,6 +16,7 @@ SHIPPED: Mapping[str, str] = {
     "tiny": "engine.tasks.tiny",
     "grade-school": "engine.tasks.grade_school",
     "math": "engine.tasks.math_problems",
+    "math-benchmarks": "engine.tasks.benchmarks",
 }
 """Task sets that come with the program, by name: the module of each."""
 

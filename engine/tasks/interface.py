@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 Split = Literal["train", "development", "confirmation"]
+Figure = TypeVar("Figure", int, float)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,6 @@ class TaskSet(Protocol):
         """Grade the text after the prompt, without its end-of-sequence token; any text gets a grade."""
 
 
-def of_task(figure: int | Mapping[str, int], task: str) -> int:
+def of_task(figure: Figure | Mapping[str, Figure], task: str) -> Figure:
     """A figure of one task: one number for all, or a table by task."""
-    return figure if isinstance(figure, int) else figure[task]
+    return figure[task] if isinstance(figure, Mapping) else figure
