@@ -1,10 +1,10 @@
 """How many answers the grader grades in a second of one core, its own and the judge's processor time together.
 
-    python -P -m benchmarks.grading FOLDER
+    python -P -m benchmarks.grading FOLDER [--printed-anew]
 
 FOLDER has the six benchmarks as JSONL. For every gold three responses are graded: the gold itself, written otherwise,
 and the gold of another problem of the set; each in a long response, as a policy gives it. Nothing is graded twice, so
-no cache helps.
+no cache helps. With --printed-anew every gold is parsed and printed by sympy instead, and what is then wrong is told.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import sympy
+from math_verify import parse
 
 from engine.tasks.benchmarks import BENCHMARKS, read_benchmark
 from engine.tasks.math_answers import plain, quick
 from engine.tasks.math_grading import is_right, judge_response
-from engine.tasks.math_judge import JUDGE
+from engine.tasks.math_judge import JUDGE, _settings
 
 SHORT = 12
 """Characters of a short answer."""
@@ -73,5 +75,25 @@ def main(folder: Path) -> None:
         print(f"| {key} | {len(found)} | {len(found) / total:.0f} | {share:.0%} | {median:.0f} |")
 
 
+def printed_anew(folder: Path) -> None:
+    """Print the golds that are wrong once sympy has printed them, and those that are not parsed."""
+    total = right = 0
+    for name in BENCHMARKS:
+        for row in read_benchmark(name, folder):
+            gold, total = row.gold.split("\n")[0], total + 1
+            found = parse(f"${plain(gold)}$", list(_settings()))
+            if not found or not isinstance(found[0], sympy.Basic | sympy.MatrixBase):
+                print(f"{name}: not parsed: {gold}")
+                continue
+            begun = time.perf_counter()
+            if is_right(row.gold, sympy.latex(found[0])):
+                right += 1
+            else:
+                print(f"{name}: wrong: {gold}  printed as  {sympy.latex(found[0])}")
+            if (took := time.perf_counter() - begun) > 1:
+                print(f"{name}: slow, {took:.1f} s: {gold}")
+    print(f"{right} of {total} are right")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (printed_anew if "--printed-anew" in sys.argv[2:] else main)(Path(sys.argv[1]))
