@@ -9,7 +9,9 @@ from textual.strip import Strip
 
 from poise_tui.format import Glyphs, compact, shorten
 from poise_tui.snapshot import METRICS, Candidate, Snapshot, Trial
-from poise_tui.widgets.braille import Canvas, Range, decimate
+from poise_tui.widgets.braille import Canvas, Drawn
+from poise_tui.widgets.changes import changed_regions
+from poise_tui.widgets.decimation import Range
 from poise_tui.widgets.pane import LinesPane
 
 COLOURS = ("#e69f00", "#56b4e9", "#2fb380", "#b8a100", "#4a8fd9", "#e8703a", "#cc79a7", "#9a86e0")
@@ -37,6 +39,13 @@ def colour(candidate: str) -> str:
     return COLOURS[int(digits[-9:] or 0) % len(COLOURS)]
 
 
+def same(one: tuple[Series, ...], other: tuple[Series, ...]) -> bool:
+    """Whether two charts look the same. A trial's points never change, so that their number tells."""
+    return [(s.candidate, s.name, s.trial.id, s.trial.steps, s.trial.curve.count) for s in one] == [
+        (s.candidate, s.name, s.trial.id, s.trial.steps, s.trial.curve.count) for s in other
+    ]
+
+
 class Curves(LinesPane):
     """A chart; its axes and legend are drawn into the same lines."""
 
@@ -49,6 +58,7 @@ class Curves(LinesPane):
         self._words = ""
         self._metric = 0
         self._strips: list[Strip] | None = None
+        self._drawn = Drawn()
 
     @property
     def metric(self) -> str:
@@ -86,7 +96,7 @@ class Curves(LinesPane):
                 found.pop(c.id, None)
                 found[c.id] = Series(c.id, c.name, trial)
         series = tuple(found.values())
-        if series != self._series or words != self._words:
+        if words != self._words or not same(series, self._series):
             self._series, self._words = series, words
             self._redraw()
 
@@ -102,8 +112,15 @@ class Curves(LinesPane):
         self.border_subtitle = "m: next metric"
 
     def _redraw(self) -> None:
-        self._strips = None
-        self.refresh()
+        """Draw it all, but tell the terminal only what is another than before."""
+        before = self._strips
+        if before is None or len(before) != self.size.height:
+            self._strips = None
+            self.refresh()
+            return
+        self._strips = self._draw(self.size.width, self.size.height)
+        if regions := changed_regions(before, self._strips, self.size.width):
+            self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         if self._strips is None:
@@ -115,16 +132,17 @@ class Curves(LinesPane):
         lines = []
         longest = max((s.trial.steps for s in self._series), default=1)
         across = Range(1, max(2, longest))
-        for series in self._series:
+        keys = [(series.trial.id, self.metric) for series in self._series]
+        self._drawn.forget_others(set(keys))
+        for key, series in zip(keys, self._series, strict=True):
             curve = series.trial.curve
-            lines.append(decimate(curve.steps(), curve.values(self.metric), across, canvas.columns))
+            lines.append(self._drawn.pieces(key, curve.steps(), curve.values(self.metric), across, canvas.columns))
         found = [value for pieces in lines for piece in pieces for _, value in piece]
         if not found or width < GUTTER + 8 or height < 4:
             return self._say(width, height)
         upward = Range(min(found), max(found)).around()
-        for owner, pieces in enumerate(lines):
-            for piece in pieces:
-                canvas.line(piece, upward, owner)
+        for owner, (key, pieces) in enumerate(zip(keys, lines, strict=True)):
+            canvas.add(self._drawn.layer(key, canvas, pieces, upward), owner)
         styles = [self._style(owner) for owner in range(len(self._series))]
         styles.append(self.rich_style)  # of owner -1, empty space
         rows = [self._legend(width)]
@@ -139,6 +157,7 @@ class Curves(LinesPane):
         right = f"{longest} updates"
         bottom = " " * GUTTER + "1" + right.rjust(width - GUTTER - 1)
         rows.append(Strip([Segment(bottom[:width], axis)]))
+        rows = rows[:height] + [Strip.blank(width, self.rich_style)] * (height - len(rows))
         return [row.adjust_cell_length(width, self.rich_style) for row in rows]
 
     def _legend(self, width: int) -> Strip:
@@ -161,4 +180,5 @@ class Curves(LinesPane):
         blank = Strip.blank(width, self.rich_style)
         text = shorten(words, width, self._glyphs).center(width)
         middle = Strip([Segment(text, self.rich_style + self.get_component_rich_style("curves--axis"))])
-        return [blank] * (height // 2) + [middle.adjust_cell_length(width, self.rich_style)]
+        below = [blank] * (height - height // 2 - 1)
+        return [*[blank] * (height // 2), middle.adjust_cell_length(width, self.rich_style), *below][:height]

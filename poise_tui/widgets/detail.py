@@ -3,7 +3,6 @@
 import asyncio
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -12,16 +11,13 @@ from poise_tui.candidate_files import read_candidate_files
 from poise_tui.snapshot import Candidate, Snapshot
 from poise_tui.widgets import detail_text
 from poise_tui.widgets.pane import BoxPane
+from poise_tui.widgets.text import TextView
 
 TABS = ("idea", "code", "scores", "samples", "reflection")
 FIRST_DIGIT = 3
 """The digit of the first tab; the others follow."""
 
 FROM_FILES = ("code", "samples")
-
-
-class Body(VerticalScroll, can_focus=False):
-    """What scrolls."""
 
 
 class Detail(BoxPane):
@@ -41,8 +37,7 @@ class Detail(BoxPane):
 
     def compose(self) -> ComposeResult:
         yield Static(id="tabs")
-        with Body(id="body"):
-            yield Static(id="text")
+        yield TextView(id="body")
 
     def on_mount(self) -> None:
         self._say_tabs()
@@ -56,7 +51,7 @@ class Detail(BoxPane):
             return
         another = before is None or before.id != candidate.id
         if another:
-            self.query_one(Body).scroll_home(animate=False, immediate=True)
+            self.query_one(TextView).scroll_home(animate=False, immediate=True)
         if another or self.tab in FROM_FILES or before is None or before.packed != candidate.packed:
             self._load()
 
@@ -65,11 +60,11 @@ class Detail(BoxPane):
         if tab != self.tab:
             self._tab = TABS.index(tab)
             self._say_tabs()
-            self.query_one(Body).scroll_home(animate=False, immediate=True)
+            self.query_one(TextView).scroll_home(animate=False, immediate=True)
             self._load()
 
     def step(self, rows: int) -> bool:
-        self.query_one(Body).scroll_relative(y=rows, animate=False)
+        self.query_one(TextView).scroll_relative(y=rows, animate=False)
         return True
 
     def side(self, columns: int) -> bool:
@@ -78,19 +73,19 @@ class Detail(BoxPane):
         return True
 
     def end(self, bottom: bool) -> bool:
-        body = self.query_one(Body)
+        body = self.query_one(TextView)
         body.scroll_end(animate=False) if bottom else body.scroll_home(animate=False)
         return True
 
     def page_rows(self) -> int:
-        return max(1, self.query_one(Body).size.height - 1)
+        return max(1, self.query_one(TextView).size.height - 1)
 
     def _say_tabs(self) -> None:
         parts = [
             Content.styled(f" {FIRST_DIGIT + i} {tab} ", "reverse bold" if i == self._tab else "$foreground 60%")
             for i, tab in enumerate(TABS)
         ]
-        self.query_one("#tabs", Static).update(Content("").join(parts))
+        self.query_one("#tabs", Static).update(Content("").join(parts), layout=False)
 
     def _load(self) -> None:
         """Read and lay out in a thread; the newest wish wins."""
@@ -99,9 +94,7 @@ class Detail(BoxPane):
 
     async def _fill(self, candidate: Candidate, tab: str) -> None:
         content = await asyncio.to_thread(self._content, candidate, tab)
-        text = self.query_one("#text", Static)
-        if not (isinstance(text.content, Content) and content.is_same(text.content)):
-            text.update(content)
+        self.query_one(TextView).show(content)
 
     def _content(self, candidate: Candidate, tab: str) -> Content:
         if tab in FROM_FILES and self._folder is not None:
