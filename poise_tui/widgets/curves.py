@@ -143,11 +143,12 @@ class Curves(LinesPane):
         upward = Range(min(found), max(found)).around()
         for owner, (key, pieces) in enumerate(zip(keys, lines, strict=True)):
             canvas.add(self._drawn.layer(key, canvas, pieces, upward), owner)
-        styles = [self._style(owner) for owner in range(len(self._series))]
-        styles.append(self.rich_style)  # of owner -1, empty space
-        rows = [self._legend(width)]
+        base = self.rich_style
+        styles = [base + self._style(owner) for owner in range(len(self._series))]
+        styles.append(base)  # of owner -1, empty space
+        rows = [self._legend(width, styles)]
         labels = {0: upward.high, canvas.height // 2: (upward.high + upward.low) / 2, canvas.height - 1: upward.low}
-        axis = self.rich_style + self.get_component_rich_style("curves--axis")
+        axis = base + self.get_component_rich_style("curves--axis")
         for row in range(canvas.height):
             label = compact(labels[row]) if row in labels else ""
             joint = ("┤" if label else "│") if self._glyphs.braille else "|"
@@ -157,10 +158,10 @@ class Curves(LinesPane):
         right = f"{longest} updates"
         bottom = " " * GUTTER + "1" + right.rjust(width - GUTTER - 1)
         rows.append(Strip([Segment(bottom[:width], axis)]))
-        rows = rows[:height] + [Strip.blank(width, self.rich_style)] * (height - len(rows))
-        return [row.adjust_cell_length(width, self.rich_style) for row in rows]
+        rows = rows[:height] + [Strip.blank(width, base)] * (height - len(rows))
+        return [row.adjust_cell_length(width, base) for row in rows]
 
-    def _legend(self, width: int) -> Strip:
+    def _legend(self, width: int, styles: list[Style]) -> Strip:
         """The newest value of each line, the selected first."""
         cells: list[Segment] = []
         room = max(12, width // max(1, min(len(self._series), 3)))
@@ -168,12 +169,12 @@ class Curves(LinesPane):
             series = self._series[owner]
             value = compact(series.trial.curve.last(self.metric))
             text = shorten(f"{self._glyphs.dot} {series.candidate} {series.name}", room - len(value) - 3, self._glyphs)
-            cells.append(Segment(f" {text} {value} ", self._style(owner)))
+            cells.append(Segment(f" {text} {value} ", styles[owner]))
         return Strip(cells)
 
     def _style(self, owner: int) -> Style:
         selected = owner == len(self._series) - 1
-        return self.rich_style + Style(color=colour(self._series[owner].candidate), bold=selected)
+        return Style(color=colour(self._series[owner].candidate), bold=selected)
 
     def _say(self, width: int, height: int) -> list[Strip]:
         words = self._words or f"no {self.metric.replace('_', ' ')} yet"

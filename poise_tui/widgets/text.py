@@ -14,6 +14,7 @@ class TextView(LinesPane, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.auto_links = False
         self._content = Content("")
         self._strips: list[Strip] = []
 
@@ -49,10 +50,13 @@ class TextView(LinesPane, can_focus=False):
         return self._strips[place] if place < len(self._strips) else Strip.blank(width, self.rich_style)
 
     def _visible(self) -> list[Strip]:
-        return [self.render_line(y) for y in range(self.size.height)]
+        blank = Strip.blank(self.scrollable_content_region.width, self.rich_style)
+        found = self._strips[self.scroll_offset.y :][: self.size.height]
+        return [*found, *[blank] * (self.size.height - len(found))]
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
         strips = Visual.to_strips(self, self._content, width, None, self.visual_style) if width else []
-        self._strips = [strip.adjust_cell_length(width, self.rich_style) for strip in strips]
+        base = self.rich_style
+        self._strips = [strip.adjust_cell_length(width, base) for strip in strips]
         self.set_lines(len(self._strips))
