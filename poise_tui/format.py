@@ -45,6 +45,15 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
+def age(seconds: float) -> str:
+    """A span of time in its largest unit: 40 s, 12 min, 3 h, 2 d."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
 def share(used: float, total: float) -> str:
     """Memory given in MiB, in the unit people read: 2.1 of 23.5 GiB."""
     return f"{used:.0f} of {total:.0f} MiB" if total < 1000 else f"{used / 1024:.1f} of {total / 1024:.1f} GiB"
