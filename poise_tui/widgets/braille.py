@@ -15,6 +15,9 @@ SPANS = tuple(
 )
 """The bits of a character's dots in one column, from a top row to a bottom row."""
 
+STIPPLE = 2
+"""What stands for a shaded character where there is no braille."""
+
 Point = tuple[int, float]
 
 
@@ -111,6 +114,17 @@ class Canvas:
                 step = (end > start) - (end < start)
                 self._upright(x0 + i, start + (step if i else 0), end, owner)
 
+    def shade(self, column: int, values: tuple[float, float], upward: Range, owner: int) -> None:
+        """Stipple one column from a value to another, behind whatever lines come later."""
+        scale = (self.rows - 1) / (upward.high - upward.low)
+        top, bottom = (round((upward.high - value) * scale) for value in (values[1], values[0]))
+        for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
+            if not self.braille:
+                self._bits[y][column], self._owner[y][column] = STIPPLE, owner
+            elif (column + y) % 2 == 0:
+                self._bits[y // 4][column // 2] |= DOTS[y % 4][column % 2]
+                self._owner[y // 4][column // 2] = owner
+
     def _upright(self, x: int, y0: int, y1: int, owner: int) -> None:
         """All dots of one column from one row to another."""
         low, high = max(0, min(y0, y1)), min(self.rows - 1, max(y0, y1))
@@ -130,7 +144,7 @@ class Canvas:
         """One row as (text, owner) runs; owner -1 is empty space."""
         found: list[tuple[str, int]] = []
         for bits, owner in zip(self._bits[row], self._owner[row], strict=True):
-            mark = " " if not bits else chr(0x2800 + bits) if self.braille else "*"
+            mark = " " if not bits else chr(0x2800 + bits) if self.braille else "." if bits == STIPPLE else "*"
             if found and found[-1][1] == owner:
                 found[-1] = (found[-1][0] + mark, owner)
             else:
