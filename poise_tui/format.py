@@ -9,6 +9,8 @@ from rich.cells import cell_len, set_cell_size
 
 from engine.untrusted import many_lines as many_lines
 from engine.untrusted import one_line as one_line
+from poise_tui import cells
+from poise_tui.cells import Cell
 
 LIVE = frozenset({"training", "scoring", "verifying"})
 """Statuses of a candidate that something works on right now."""
@@ -73,13 +75,19 @@ class Glyphs:
     hollow: str
     bar: str
     trough: str
-    braille: bool
+    cell: Cell
+    """What charts are drawn with."""
     ellipsis: str
     mark: dict[str, str]
     """What an interval over the root says."""
     confirmed: str
     half: str
     """Before half the width of an interval."""
+
+    @property
+    def ascii(self) -> bool:
+        """Whether there is nothing but ASCII."""
+        return self.cell is cells.ASCII
 
 
 UNICODE = Glyphs(
@@ -105,7 +113,7 @@ UNICODE = Glyphs(
     hollow="○",
     bar="█",
     trough="░",
-    braille=True,
+    cell=cells.BRAILLE,
     ellipsis="…",
     mark={"better": "▲", "worse": "▼", "can't tell": "≈"},
     confirmed="★",
@@ -135,7 +143,7 @@ ASCII = Glyphs(
     hollow="o",
     bar="#",
     trough="-",
-    braille=False,
+    cell=cells.ASCII,
     ellipsis="~",
     mark={"better": "+", "worse": "-", "can't tell": "~"},
     confirmed="*",

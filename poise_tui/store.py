@@ -4,21 +4,19 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import MappingProxyType
-
-import orjson
 
 from engine.archive.events import Event
 from poise_tui.commands.progress import Progress
+from poise_tui.documents import candidate_of, machine_of, plottable, score_of
 from poise_tui.format import one_line
 from poise_tui.snapshot import (
     METRICS,
+    PART,
     Branch,
     Candidate,
     Curve,
-    Gain,
-    Gpu,
     Json,
     LogLine,
     Machine,
@@ -29,6 +27,14 @@ from poise_tui.snapshot import (
 
 LOG_LINES = 1000
 """How much the log pane remembers."""
+
+SAMPLES = 900
+"""How many samples of telemetry, one every two seconds."""
+
+COMMANDS = 64
+"""How many commands it is remembered of that they were obeyed."""
+
+MOST_COLUMNS = len(METRICS) + 16
 
 UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What an event raises that has not the promised shape."""
@@ -46,9 +52,10 @@ class Store:
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._progress = Progress()
         self._run: Run | None = None
-        self._machine: Machine | None = None
+        self._samples: deque[Machine] = deque(maxlen=SAMPLES)
+        self._steered: deque[str] = deque(maxlen=COMMANDS)
         self._dropped = 0
-        self._new_candidates = self._new_lines = False
+        self._new_candidates = self._new_lines = self._new_samples = False
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in events. One that has not the promised shape is counted and changes nothing."""
@@ -64,10 +71,11 @@ class Store:
             self._run = replace(self._run, last_event=event.time)
 
     def fold_telemetry(self, samples: Iterable[Json]) -> None:
-        """Take in samples of the machine; the newest stays."""
+        """Take in samples of the machine."""
         for sample in samples:
             try:
-                self._machine = _machine(sample)
+                self._samples.append(machine_of(sample))
+                self._new_samples = True
             except UNUSABLE:
                 self._dropped += 1
 
@@ -84,18 +92,21 @@ class Store:
     def snapshot(self) -> Snapshot:
         """The state now. What did not change is the same object as in the snapshot before, itself included."""
         before = self._snapshot
-        candidates, tree, log = before.candidates, before.tree, before.log
-        if self._new_candidates:
-            candidates = MappingProxyType(dict(self._candidates))
-            if len(candidates) != len(before.candidates):
-                tree = build_tree(candidates)
-        if self._new_lines:
-            log = tuple(self._log)
-        self._new_candidates = self._new_lines = False
-        parts = (candidates, tree, log, self._run, self._machine, self._dropped)
-        known = (before.candidates, before.tree, before.log, before.run, before.machine, before.dropped)
-        if any(new is not old for new, old in zip(parts, known, strict=True)):
-            self._snapshot = Snapshot(self._run, candidates, tree, log, self._machine, self._dropped)
+        now = replace(
+            before,
+            run=self._run,
+            candidates=MappingProxyType(dict(self._candidates)) if self._new_candidates else before.candidates,
+            log=tuple(self._log) if self._new_lines else before.log,
+            samples=tuple(self._samples) if self._new_samples else before.samples,
+            machine=self._samples[-1] if self._samples else None,
+            steered=tuple(self._steered) if before.steered != tuple(self._steered) else before.steered,
+            dropped=self._dropped,
+        )
+        if len(now.candidates) != len(before.candidates):
+            now = replace(now, tree=build_tree(now.candidates))
+        self._new_candidates = self._new_lines = self._new_samples = False
+        if any(getattr(now, part.name) is not getattr(before, part.name) for part in fields(Snapshot)):
+            self._snapshot = now
         return self._snapshot
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -114,6 +125,8 @@ class Store:
             usd=float(data["spent"]["llm_usd"]),
             gpu_seconds=float(data["spent"]["gpu_seconds"]),
             sandbox=one_line(data["sandbox"]),
+            seed=seed if type(seed := data.get("seed")) is int else None,
+            directive=one_line(data.get("directive") or ""),
             rungs=tuple(int(rung["updates"]) for rung in data.get("rungs") or ()),
         )
 
@@ -129,6 +142,8 @@ class Store:
             return
         if (budget := event.data.get("budget")) is not None:
             self._run = replace(self._run, total=budget["candidates"])
+        if "directive" in event.data:
+            self._run = replace(self._run, directive=one_line(event.data["directive"] or ""))
         if (sandbox := event.data.get("sandbox")) is not None:
             self._run = replace(self._run, sandbox=one_line(sandbox))
         if (spent := event.data.get("spent")) is not None:
@@ -137,12 +152,12 @@ class Store:
                 self._run = replace(self._run, clock_base=float(spent["wall_seconds"]), clock_since=event.time)
 
     def _candidate_created(self, event: Event) -> None:
-        self._put(_candidate(event.data))
+        self._put(candidate_of(event.data))
 
     def _candidate_changed(self, event: Event) -> None:
         """A new status, or changed fields: both are fields of the document."""
         old = self._candidates[str(event.node)]
-        self._put(_candidate({**old.document(), **event.data}, old.trials))
+        self._put(candidate_of({**old.document(), **event.data}, old.trials))
 
     def _trial_created(self, event: Event) -> None:
         data = event.data
@@ -152,7 +167,7 @@ class Store:
             status=str(data["status"]),
             step=0,
             steps=int(data["steps"]),
-            overall=_score(data.get("overall")),
+            overall=score_of(data.get("overall")),
             curve=Curve(array("d"), {}, 0),
         )
         candidate = self._candidates[str(data["candidate"])]
@@ -166,7 +181,7 @@ class Store:
             replace(
                 trial,
                 status=str(data.get("status", trial.status)),
-                overall=_score(data.get("overall", trial.overall)),
+                overall=score_of(data.get("overall", trial.overall)),
                 steps=int(data.get("steps", trial.steps)),
                 updates=int(rungs[-1]["updates"]) if (rungs := data.get("rungs")) else trial.updates,
             )
@@ -185,7 +200,11 @@ class Store:
         """It may come before or after its candidate; the document carries it then too."""
         if (candidate := self._candidates.get(str(event.data["id"]))) is not None:
             decision = {"saw": event.data["saw"], "terms": event.data["terms"]}
-            self._put(_candidate({**candidate.document(), "decision": decision}, candidate.trials))
+            self._put(candidate_of({**candidate.document(), "decision": decision}, candidate.trials))
+
+    def _was_steered(self, event: Event) -> None:
+        if event.data.get("id"):
+            self._steered.append(str(event.data["id"]))
 
     _HANDLERS = {  # noqa: RUF012
         "run.created": _run_created,
@@ -198,6 +217,7 @@ class Store:
         "trial.updated": _trial_updated,
         "trial.metrics": _trial_metrics,
         "decision": _decision,
+        "steering": _was_steered,
     }
 
     # -- small steps -------------------------------------------------------------------------------------------
@@ -223,20 +243,28 @@ class Store:
 
 
 class _Columns:
-    """The growing side of a `Curve`."""
+    """The growing side of a `Curve`; a column begins when its metric is first measured."""
 
     def __init__(self) -> None:
         self.steps: array[float] = array("d")
-        self.values: dict[str, array[float]] = {metric: array("d") for metric in METRICS}
+        self.values: dict[str, array[float]] = {}
 
     def append(self, step: int, point: Json) -> None:
         """Add an update; one that a resumed training repeats is there already."""
         if self.steps and step <= self.steps[-1]:
             return
-        row = [_plottable(point.get(metric)) for metric in METRICS]
-        for metric, value in zip(METRICS, row, strict=True):
-            self.values[metric].append(value)
+        found = {metric: point[metric] for metric in METRICS if point.get(metric) is not None}
+        found |= {PART + one_line(name): value for name, value in (point.get("parts") or {}).items()}
+        for metric, value in found.items():
+            if metric not in self.values:
+                if len(self.values) == MOST_COLUMNS:  # names of parts come from untrusted code
+                    continue
+                self.values[metric] = array("f", [math.nan]) * len(self.steps)
+            self.values[metric].append(plottable(value))
         self.steps.append(step)
+        for column in self.values.values():
+            if len(column) < len(self.steps):
+                column.append(math.nan)
 
     def curve(self) -> Curve:
         return Curve(self.steps, self.values, len(self.steps))
@@ -263,34 +291,6 @@ def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
     return tuple(found)
 
 
-def _candidate(document: Json, trials: tuple[Trial, ...] = ()) -> Candidate:
-    cause, parent = document.get("cause"), document["parent"]
-    last = next(reversed(document.get("rungs") or ()), None)
-    fidelity = float(last["rung"]) if last else 1.0
-    return Candidate(
-        id=str(document["id"]),
-        name=one_line(document["name"]),
-        parent=None if parent is None else str(parent),
-        status=str(document["status"]),
-        cause=None if cause is None else one_line(cause),
-        overall=_score(document.get("overall")),
-        pinned=bool(document.get("pinned")),
-        packed=bytes(memoryview(orjson.dumps(document))),  # a copy: orjson's own keeps kilobytes of spare room
-        trials=trials,
-        gain=_gain(document.get("gain")),
-        fidelity=fidelity,
-        updates=int(last["updates"]) if last and fidelity < 1 else None,
-        seeds=tuple(float(score) for score in last["overalls"]) if last else (),
-        verdict=one_line(confirmed["verdict"]) if (confirmed := document.get("confirmed")) else None,
-    )
-
-
-def _gain(found: Json | None) -> Gain | None:
-    if found is None:
-        return None
-    return Gain(float(found["value"]), float(found["low"]), float(found["high"]), str(found["mark"]))
-
-
 def _level(event: Event) -> str:
     if event.kind == "log":
         return str(event.data["level"])
@@ -298,26 +298,3 @@ def _level(event: Event) -> str:
         return "steering"
     status = event.data.get("status")
     return "error" if status in ("failed", "infeasible") else "good" if status == "scored" else "info"
-
-
-def _score(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _plottable(value: object) -> float:
-    """NaN, a gap in the curve, for what no chart can show."""
-    return float(value) if isinstance(value, int | float) and abs(value) < 1e100 else math.nan
-
-
-def _machine(sample: Json) -> Machine:
-    cores = [float(c) for c in sample["cpu"]]
-    return Machine(
-        time=float(sample["time"]),
-        cpu=sum(cores) / max(1, len(cores)),
-        cores=len(cores),
-        memory_used=float(sample["memory_used"]),
-        memory_total=float(sample["memory_total"]),
-        gpus=tuple(
-            Gpu(int(g["index"]), one_line(g["name"]), g["util"], g["mem_used"], g["mem_total"]) for g in sample["gpus"]
-        ),
-    )

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from poise_tui.screens.keys import KEYS
+from poise_tui.screens.keys import KEYS, Keymap, same_as, shown
 
 
 class Question(ModalScreen[str | None]):
@@ -44,10 +44,21 @@ class Help(ModalScreen[None]):
     """All keys, from the table that binds them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "close", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
+        Binding("enter", "close", show=False),
+        *same_as("back", "leave", "help", action="close"),
+        *same_as("down", action="scroll(1)"),
+        *same_as("up", action="scroll(-1)"),
+        *same_as("page-down", action="scroll(20)"),
+        *same_as("page-up", action="scroll(-20)"),
     ]
+
+    def __init__(self, keymap: Keymap) -> None:
+        """
+        Args:
+            keymap: the keys that are not the usual ones.
+        """
+        super().__init__()
+        self._keymap = keymap
 
     def compose(self) -> ComposeResult:
         lines: list[Content] = []
@@ -55,7 +66,11 @@ class Help(ModalScreen[None]):
             lines += [Content("")] if lines else []
             lines.append(Content.styled(section, "bold $primary"))
             lines += [
-                Content.assemble((f"  {key.shown:<11}", "bold $accent"), key.help)
+                Content.assemble(
+                    (f"  {shown(key, self._keymap):<11}", "bold $accent"),
+                    (f"{key.id:<16}", "$foreground 60%"),
+                    key.help,
+                )
                 for key in KEYS
                 if key.section == section
             ]

@@ -1,18 +1,13 @@
-"""Lines drawn with braille dots, two columns and four rows of dots in a character; plain Python, no numpy."""
+"""Lines drawn with the dots of characters; plain Python, no numpy."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from poise_tui.cells import BRAILLE, Cell
 from poise_tui.widgets.decimation import Decimation, Point, Range
 
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""The bit of a dot, by its row and column in the character (Unicode block 2800)."""
-
-SPANS = tuple(
-    tuple(tuple(sum(DOTS[y][x] for y in range(top, bottom + 1)) for bottom in range(4)) for top in range(4))
-    for x in range(2)
-)
-"""The bits of a character's dots in one column, from a top row to a bottom row."""
+Key = tuple[str, str, float]
+"""What tells curves apart: the trial, the metric, and how much it is smoothed."""
 
 Layer = Mapping[int, int]
 """One line by itself: the bits of the characters it touches, by their place, counted row by row."""
@@ -21,16 +16,15 @@ Layer = Mapping[int, int]
 class Canvas:
     """A rectangle of characters to draw lines into; each character belongs to the line drawn last."""
 
-    def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
+    def __init__(self, width: int, height: int, cell: Cell = BRAILLE) -> None:
         """
         Args:
             width: characters.
             height: characters.
-            braille: else one mark a character, for terminals without braille.
+            cell: what a character is made of.
         """
-        self.width, self.height, self.braille = width, height, braille
-        self.columns = width * 2 if braille else width
-        self.rows = height * 4 if braille else height
+        self.width, self.height, self.cell = width, height, cell
+        self.columns, self.rows = width * cell.columns, height * cell.rows
         self._bits = [0] * (width * height)
         self._owner = [-1] * (width * height)
 
@@ -50,6 +44,17 @@ class Canvas:
         for place, bits in layer.items():
             known[place] |= bits
             owners[place] = owner
+
+    def shade(self, column: int, values: tuple[float, float], upward: Range, owner: int) -> None:
+        """Stipple one column from a value to another, behind whatever lines come later."""
+        cell, scale = self.cell, (self.rows - 1) / (upward.high - upward.low)
+        top, bottom = (round((upward.high - value) * scale) for value in (values[1], values[0]))
+        across, side = divmod(column, cell.columns)
+        for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
+            down, row = divmod(y, cell.rows)
+            if (bits := cell.stipple or (cell.dots[row][side] if (column + y) % 2 == 0 else 0)) != 0:
+                self._bits[down * self.width + across] |= bits
+                self._owner[down * self.width + across] = owner
 
     def layer(self, pieces: Sequence[Sequence[Point]], upward: Range) -> Layer:
         """What the pieces of a line touch; see `line`."""
@@ -77,14 +82,12 @@ class Canvas:
         low, high = max(low, 0), min(high, self.rows - 1)
         if not 0 <= x < self.columns:
             return
-        if not self.braille:
-            for row in range(low, high + 1):
-                layer[row * self.width + x] = 1
-            return
-        column, spans = x >> 1, SPANS[x & 1]
-        first, last = low >> 2, high >> 2
+        column, side = divmod(x, self.cell.columns)
+        spans, tall = self.cell.spans[side], self.cell.rows
+        first, top = divmod(low, tall)
+        last, bottom = divmod(high, tall)
         for row in range(first, last + 1):
-            bits = spans[low & 3 if row == first else 0][high & 3 if row == last else 3]
+            bits = spans[top if row == first else 0][bottom if row == last else tall - 1]
             place = row * self.width + column
             layer[place] = layer.get(place, 0) | bits
 
@@ -99,7 +102,7 @@ class Canvas:
                 if marks:
                     found.append((marks, before))
                 marks, before = "", owner
-            marks += " " if not bits else chr(0x2800 + bits) if self.braille else "*"
+            marks += self.cell.marks[bits]
         return [*found, (marks, before)] if marks else found
 
 
@@ -107,11 +110,11 @@ class Drawn:
     """Lines as they were drawn last, so that only what changed is looked at and drawn again."""
 
     def __init__(self) -> None:
-        self._curves: dict[Hashable, tuple[Decimation, Range, int]] = {}
-        self._layers: dict[Hashable, tuple[list[list[Point]], Range, tuple[int, int, bool], Layer]] = {}
+        self._curves: dict[Key, tuple[Decimation, Range, int]] = {}
+        self._layers: dict[Key, tuple[list[list[Point]], Range, tuple[int, int, Cell], Layer]] = {}
 
     def pieces(
-        self, key: Hashable, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
+        self, key: Key, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
     ) -> list[list[Point]]:
         """A curve as points of a chart; see `Decimation`.
 
@@ -123,16 +126,16 @@ class Drawn:
             known = self._curves[key] = (Decimation(across, columns), across, columns)
         return known[0].pieces(steps, values)
 
-    def layer(self, key: Hashable, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
+    def layer(self, key: Key, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
         """The same pieces on the same canvas are drawn once."""
-        size = (canvas.width, canvas.height, canvas.braille)
+        size = (canvas.width, canvas.height, canvas.cell)
         known = self._layers.get(key)
         if known is None or known[:3] != (pieces, upward, size):
             known = self._layers[key] = (pieces, upward, size, canvas.layer(pieces, upward))
         return known[3]
 
-    def forget_others(self, keys: set[Hashable]) -> None:
-        """Keep only what is on the chart."""
+    def forget_others(self, trials: set[str]) -> None:
+        """Keep only curves of these trials, on the chart now."""
         for cache in (self._curves, self._layers):
-            for gone in cache.keys() - keys:
+            for gone in [key for key in cache if key[0] not in trials]:
                 del cache[gone]

@@ -86,7 +86,7 @@ def test_it_draws_a_run_follows_a_resize_and_leaves_with_q(runs: Path, color: di
     if "POISE_ASCII" in color:
         assert "├" not in terminal.text and "▸" not in terminal.text
     terminal.resize(50, 200)
-    terminal.wait_for("c000 GRPO", "3 idea", "Hypothesis")
+    terminal.wait_for("c000 GRPO", " idea ", "Hypothesis")
     terminal.child.send("q")
     assert terminal.ended() == (0, None)
 
@@ -139,7 +139,8 @@ def test_the_dashboard_is_light_with_every_pane_opened(runs: Path, tmp_path: Pat
     )
     terminal = Terminal(runs, 50, 200, program=["-P", "-c", code, str(tmp_path / "modules")])
     terminal.wait_for("c004", "no GPU")
-    panes = {"4": "algorithm = Algorithm", "5": "pass@4", "6": "9#0", "7": "Verdict", "?": "this help"}
+    panes = {"2": "Overall", "3": "48 updates", "4": "Hypothesis", "7": "Nothing yet", "8": "disk is filling"}
+    panes |= {"1": "Overall", "]": "algorithm = Algorithm", "?": "everything at a glance"}
     for key, wanted in panes.items():
         terminal.child.send(key)
         terminal.wait_for(wanted)

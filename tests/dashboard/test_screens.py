@@ -27,8 +27,8 @@ def after(*keys: str, wanted: str) -> Callable[[Any], Awaitable[None]]:
     [
         ((80, 24), ["j"], "Gate-GRPO"),
         ((200, 50), ["j"], "Gate-GRPO keeps work alive"),
-        ((80, 24), ["j", "5", "enter"], "pass@4"),
-        ((120, 40), ["6"], "9#0"),
+        ((80, 24), ["j", "4", *["right_square_bracket"] * 3], "pass@4"),
+        ((120, 40), ["right_square_bracket"] * 4, "9#0"),
         ((80, 24), ["j", "x"], "and the 2 below it"),
     ],
     ids=["narrow", "wide", "scores", "samples", "prune"],

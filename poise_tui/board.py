@@ -1,0 +1,88 @@
+"""What the application's verbs have in common: the state on show, and the screen that shows it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from textual.app import App
+
+from poise_tui.format import choose_glyphs
+from poise_tui.screens.base import View
+from poise_tui.screens.keys import Keymap
+from poise_tui.state import Shown
+from poise_tui.widgets.pane import NodeSelected, Wanted
+
+
+class Board(App[None]):
+    """Holds the state, hands it to the screen in front, and reads files for widgets."""
+
+    TITLE = "POISE"
+    ENABLE_COMMAND_PALETTE = False
+    CSS_PATH = None
+    DEFAULT_MODE = "overview"
+
+    def __init__(
+        self, *, readonly: bool, keymap: Keymap, clock: Callable[[], float] = time.time, css_path: Any = None
+    ) -> None:
+        super().__init__(css_path=css_path)
+        self.readonly, self.keymap, self.clock = readonly, keymap, clock
+        self.glyphs = choose_glyphs()
+        self.set_class(self.glyphs.ascii, "-ascii")
+        self.shown = Shown()
+        self._histories: dict[str, list[str]] = {}
+        self.before = self.DEFAULT_MODE
+        """The screen that was in front of this one."""
+        self.set_keymap(dict(keymap))
+
+    @property
+    def view(self) -> View:
+        """The screen in front, whatever dialog may lie over it."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, View)
+        return screen
+
+    def change(self, **fields: Any) -> None:
+        """Another state, and the screen in front shows it."""
+        self.shown = replace(self.shown, **fields)
+        if self.screen_stack:
+            self.view.show(self.shown)
+
+    def refused(self) -> bool:
+        """Whether the run cannot be steered from here; says why."""
+        if self.readonly:
+            self.notify("read-only: start `poise attach` without --readonly to steer", severity="warning")
+        elif self.shown.folder is None:
+            self.notify("the engine is still starting", severity="warning")
+        return self.readonly or self.shown.folder is None
+
+    def history(self, kind: str) -> list[str]:
+        """What was typed before in a prompt of this kind, the newest last; the prompt adds to it."""
+        return self._histories.setdefault(kind, [])
+
+    def on_node_selected(self, message: NodeSelected) -> None:
+        """The cursor of some list moved."""
+        if message.node != self.shown.selected:
+            self.change(selected=message.node)
+
+    def on_wanted(self, message: Wanted) -> None:
+        """A widget wants what lies in files; its newest wish wins."""
+        if self.shown.folder is not None:
+
+            async def fetch() -> None:  # called when its turn comes: one that is replaced before has not begun
+                await self._fetch(message)
+
+            self.run_worker(fetch, exclusive=True, group=message.group)
+
+    async def _fetch(self, message: Wanted) -> None:
+        assert self.shown.folder is not None
+        found = await asyncio.to_thread(message.read, self.shown.folder)
+        if message.widget.is_attached:
+            message.then(found)
+
+    def action_go(self, screen: str) -> None:
+        """Another screen."""
+        if screen != self.current_mode:
+            self.before = self.current_mode
+            self.switch_mode(screen)
