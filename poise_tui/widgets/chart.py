@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from poise_tui.snapshot import Trial
-from poise_tui.widgets.braille import Point, Range, decimate
+from poise_tui.widgets.decimation import Point, Range
 
 SMOOTHING = (0.0, 0.6, 0.9)
 """Weights of what came before, in the order in which a key goes through them; 0 is none."""
@@ -95,12 +95,6 @@ class Smoother:
             made.append(average / (1 - weight**count))
         self._known[key] = (made, average, count)
         return made[:]
-
-
-def line(steps: Sequence[float], values: Sequence[float], across: Range, columns: int, *, log: bool) -> Pieces:
-    """A curve in so many columns; on a logarithmic scale what is not above 0 is a gap."""
-    pieces = decimate(steps, values, across, columns)
-    return logarithms(pieces) if log else pieces
 
 
 def logarithms(pieces: Pieces) -> Pieces:

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -15,13 +14,10 @@ from poise_tui.snapshot import Candidate
 from poise_tui.state import Shown
 from poise_tui.widgets import detail_text, exchange_text
 from poise_tui.widgets.pane import BoxPane, Wanted
+from poise_tui.widgets.text import TextView
 
 TABS = ("idea", "code", "diff", "scores", "samples", "reflection", "model", "log")
 FROM_FILES = ("code", "diff", "samples", "model", "log")
-
-
-class Body(VerticalScroll, can_focus=False):
-    """What scrolls."""
 
 
 class Detail(BoxPane):
@@ -40,8 +36,9 @@ class Detail(BoxPane):
 
     def compose(self) -> ComposeResult:
         yield Static(id="tabs")
-        with Body(id="body"):
-            yield Static(id="text")
+        yield TextView(id="body")
+
+    BORDER_TITLE = "4 candidate"
 
     def on_mount(self) -> None:
         self._say_tabs()
@@ -56,7 +53,7 @@ class Detail(BoxPane):
             return
         another = before is None or before.id != candidate.id
         if another:
-            self.query_one(Body).scroll_home(animate=False, immediate=True)
+            self.query_one(TextView).scroll_home(animate=False, immediate=True)
         if another or self.tab in FROM_FILES or before is None or before.packed != candidate.packed:
             self._load()
 
@@ -68,11 +65,11 @@ class Detail(BoxPane):
         if tab != self.tab:
             self._tab = TABS.index(tab)
             self._say_tabs()
-            self.query_one(Body).scroll_home(animate=False, immediate=True)
+            self.query_one(TextView).scroll_home(animate=False, immediate=True)
             self._load()
 
     def step(self, rows: int) -> bool:
-        self.query_one(Body).scroll_relative(y=rows, animate=False)
+        self.query_one(TextView).scroll_relative(y=rows, animate=False)
         return True
 
     def side(self, columns: int) -> bool:
@@ -81,19 +78,19 @@ class Detail(BoxPane):
         return True
 
     def end(self, bottom: bool) -> bool:
-        body = self.query_one(Body)
+        body = self.query_one(TextView)
         body.scroll_end(animate=False) if bottom else body.scroll_home(animate=False)
         return True
 
     def page_rows(self) -> int:
-        return max(1, self.query_one(Body).size.height - 1)
+        return max(1, self.query_one(TextView).size.height - 1)
 
     def _say_tabs(self) -> None:
         parts = [
             Content.styled(f" {tab} ", "reverse bold" if i == self._tab else "$foreground 60%")
             for i, tab in enumerate(TABS)
         ]
-        self.query_one("#tabs", Static).update(Content("").join(parts))
+        self.query_one("#tabs", Static).update(Content("").join(parts), layout=False)
 
     def _load(self) -> None:
         """Lay out what is known, or ask for what lies in files."""
@@ -126,9 +123,7 @@ class Detail(BoxPane):
                 return lambda _: detail_text.idea(candidate, state.snapshot)
 
     def _fill(self, content: Content) -> None:
-        text = self.query_one("#text", Static)
-        if not (isinstance(text.content, Content) and content.is_same(text.content)):
-            text.update(content)
+        self.query_one(TextView).show(content)
 
 
 def _diff(candidate: Candidate, folder: RunFolder) -> Content:

@@ -53,7 +53,7 @@ class Header(Static):
         content = Content(" POISE") if run is None else self._line(run)
         if self._shown is None or not content.is_same(self._shown):
             self._shown = content
-            self.update(content)
+            self.update(content, layout=False)
 
     def _line(self, run: Run) -> Content:
         """As many parts as the width has room for, the most important first."""

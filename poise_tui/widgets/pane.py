@@ -73,7 +73,9 @@ class LinesPane(ScrollView, Pane, can_focus=True, inherit_bindings=False):
         """How many lines there are to scroll through."""
         size = Size(self.scrollable_content_region.width, count)
         if self.virtual_size != size:
-            self.virtual_size = size
+            # An assignment would lay out the whole screen anew; here no more than a scroll bar comes or goes.
+            self.set_reactive(Widget.virtual_size, size)
+            self._scroll_update(size)
 
     def step(self, rows: int) -> bool:
         self.scroll_relative(y=rows, animate=False)

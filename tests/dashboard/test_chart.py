@@ -7,8 +7,12 @@ from array import array
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.segment import Segment
+from textual.strip import Strip
 
-from poise_tui.widgets.braille import Canvas, Range, decimate
+from poise_tui.widgets.braille import Canvas
+from poise_tui.widgets.changes import changed_regions
+from poise_tui.widgets.decimation import Decimation, Range, decimate
 
 VALUES = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=400)
 
@@ -22,6 +26,35 @@ def test_a_column_gets_at_most_two_points_and_the_extremes_are_among_them(values
     assert all(sum(c == column for c, _ in points) <= 2 for column in range(columns))
     real = [v for v in values if not math.isnan(v)]
     assert (not real and not points) or (min(v for _, v in points), max(v for _, v in points)) == (min(real), max(real))
+
+
+@given(values=VALUES, columns=st.integers(2, 60), lengths=st.lists(st.integers(0, 400), max_size=6))
+def test_a_curve_that_grows_or_goes_back_looks_as_if_it_were_drawn_at_once(
+    values: list[float], columns: int, lengths: list[int]
+) -> None:
+    steps, column, across = array("d", range(1, len(values) + 1)), array("d", values), Range(1, max(2, len(values)))
+    growing = Decimation(across, columns)
+    for length in (*lengths, len(values)):
+        pieces = growing.pieces(steps[:length], column[:length])
+        assert pieces == decimate(steps[:length], column[:length], across, columns)
+
+
+LINES = st.lists(st.text(alphabet="ab探", min_size=30, max_size=30), min_size=1, max_size=4)
+
+
+@given(before=LINES, data=st.data())
+def test_painting_only_what_changed_gives_the_new_picture(before: list[str], data: st.DataObject) -> None:
+    after = [data.draw(st.just(line) | st.text(alphabet="ab", min_size=30, max_size=30)) for line in before]
+    strips = [[Strip([Segment(line)]).adjust_cell_length(30) for line in lines] for lines in (before, after)]
+    screen = [strip.text for strip in strips[0]]
+    for region in changed_regions(*strips, 30):
+        if region.width == 30:
+            screen[region.y] = strips[1][region.y].text
+        else:
+            new, y = strips[1][region.y].text, region.y
+            screen[y] = screen[y][: region.x] + new[region.x : region.right] + screen[y][region.right :]
+    assert screen == [strip.text for strip in strips[1]]
+    assert not changed_regions(strips[1], strips[1], 30)
 
 
 def test_a_gap_in_the_values_is_a_gap_in_the_line() -> None:
