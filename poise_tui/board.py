@@ -73,7 +73,7 @@ class Board(App[None]):
             async def fetch() -> None:  # called when its turn comes: one that is replaced before has not begun
                 await self._fetch(message)
 
-            self.run_worker(fetch, exclusive=True, group=message.group)
+            self.run_worker(fetch, exclusive=True, group=message.group)  # type: ignore[arg-type]
 
     async def _fetch(self, message: Wanted) -> None:
         assert self.shown.folder is not None

@@ -81,9 +81,11 @@ class View(Screen[None]):
         return (pane for name in self.PANES if isinstance(pane := self.query_one(f"#{name}"), Pane))
 
     def _hints(self) -> Content:
+        # The way to all the others first: a narrow terminal cuts the end off.
+        order = sorted(keys.KEYS, key=lambda key: key.id not in ("help", "leave"))
         parts = [
             Content.assemble((f" {keys.shown(key, self._keymap).split(',')[0]}", "bold $accent"), f" {key.hint}")
-            for key in keys.KEYS
+            for key in order
             if key.hint and not (key.steers and self._readonly) and (not key.screens or self.name in key.screens)
         ]
         return Content(" ").join(parts)

@@ -1,9 +1,7 @@
 """Training curves: of the selected candidate, those kept on the chart, those that train now, and the root."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.events import Click, MouseScrollDown, MouseScrollUp, Resize
 from textual.strip import Strip
 
@@ -15,12 +13,7 @@ from poise_tui.widgets.changes import changed_regions
 from poise_tui.widgets.chart import SMOOTHING, Look, Pieces, Smoother, band, logarithms, value_at
 from poise_tui.widgets.decimation import Range
 from poise_tui.widgets.pane import LinesPane
-
-COLOURS = ("#e69f00", "#56b4e9", "#2fb380", "#b8a100", "#4a8fd9", "#e8703a", "#cc79a7", "#9a86e0")
-"""Told apart by colour-blind eyes too (after Okabe and Ito), on dark and on light ground."""
-
-GUTTER = 8
-"""Columns for the labels of the y axis."""
+from poise_tui.widgets.plot import GUTTER, Paper, Plot, Series, same, series_of
 
 MOST = 8
 """Curves at a time, besides those that are kept."""
@@ -75,7 +68,7 @@ def _same(one: tuple[Series, ...], other: tuple[Series, ...]) -> bool:
 class Curves(LinesPane):
     """A chart; its axes and legend are drawn into the same lines."""
 
-    COMPONENT_CLASSES = {"curves--axis", "curves--raw"}  # noqa: RUF012
+    COMPONENT_CLASSES = {"curves--axis"}  # noqa: RUF012
 
     def __init__(self, glyphs: Glyphs) -> None:
         super().__init__(id="curves")
@@ -210,7 +203,7 @@ class Curves(LinesPane):
 
     def render_line(self, y: int) -> Strip:
         if self._strips is None:
-            self._strips = self._draw(self.size.width, self.size.height)
+            self._strips = self._draw()
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def _draw(self, width: int, height: int) -> list[Strip]:

@@ -38,6 +38,8 @@ class Detail(BoxPane):
         yield Static(id="tabs")
         yield TextView(id="body")
 
+    BORDER_TITLE = "4 candidate"
+
     def on_mount(self) -> None:
         self._say_tabs()
 

@@ -36,7 +36,7 @@ class Lineage(LinesPane):
         "lineage--best",
         *(f"status--{status}" for status in STATUSES),
     }
-    BORDER_TITLE = "1 candidates"
+    BORDER_TITLE = "2 candidates"
     BORDER_SUBTITLE = "Overall or @update, vs root"
 
     def __init__(self, glyphs: Glyphs, *, full: bool = False) -> None:

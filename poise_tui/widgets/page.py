@@ -21,7 +21,7 @@ _FIGURES = re.compile(r"[+-]\d+\.\d ± \d+\.\d")
 class KnowledgePage(VerticalScroll, Pane, can_focus=True, inherit_bindings=False):
     """Scrolls; asks for the page whenever it is looked at and every two seconds."""
 
-    BORDER_TITLE = "knowledge"
+    BORDER_TITLE = "7 knowledge"
 
     def __init__(self) -> None:
         super().__init__(id="knowledge")
