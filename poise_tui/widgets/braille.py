@@ -1,13 +1,10 @@
 """Lines drawn with the dots of characters; plain Python, no numpy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 
 from poise_tui.cells import BRAILLE, Cell
 from poise_tui.widgets.decimation import Decimation, Point, Range
-
-Key = tuple[str, str, float]
-"""What tells curves apart: the trial, the metric, and how much it is smoothed."""
 
 Layer = Mapping[int, int]
 """One line by itself: the bits of the characters it touches, by their place, counted row by row."""
@@ -45,16 +42,19 @@ class Canvas:
             known[place] |= bits
             owners[place] = owner
 
-    def shade(self, column: int, values: tuple[float, float], upward: Range, owner: int) -> None:
-        """Stipple one column from a value to another, behind whatever lines come later."""
+    def shade(self, ends: Mapping[int, tuple[float, float]], upward: Range) -> Layer:
+        """A stippled area, to be added before the lines over it: in each column from a value to another."""
+        layer: dict[int, int] = {}
         cell, scale = self.cell, (self.rows - 1) / (upward.high - upward.low)
-        top, bottom = (round((upward.high - value) * scale) for value in (values[1], values[0]))
-        across, side = divmod(column, cell.columns)
-        for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
-            down, row = divmod(y, cell.rows)
-            if (bits := cell.stipple or (cell.dots[row][side] if (column + y) % 2 == 0 else 0)) != 0:
-                self._bits[down * self.width + across] |= bits
-                self._owner[down * self.width + across] = owner
+        for column, (low, high) in ends.items():
+            across, side = divmod(column, cell.columns)
+            top, bottom = round((upward.high - high) * scale), round((upward.high - low) * scale)
+            for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
+                down, row = divmod(y, cell.rows)
+                if bits := cell.stipple or (cell.dots[row][side] if (column + y) % 2 == 0 else 0):
+                    place = down * self.width + across
+                    layer[place] = layer.get(place, 0) | bits
+        return layer
 
     def layer(self, pieces: Sequence[Sequence[Point]], upward: Range) -> Layer:
         """What the pieces of a line touch; see `line`."""
@@ -110,11 +110,11 @@ class Drawn:
     """Lines as they were drawn last, so that only what changed is looked at and drawn again."""
 
     def __init__(self) -> None:
-        self._curves: dict[Key, tuple[Decimation, Range, int]] = {}
-        self._layers: dict[Key, tuple[list[list[Point]], Range, tuple[int, int, Cell], Layer]] = {}
+        self._curves: dict[Hashable, tuple[Decimation, Range, int]] = {}
+        self._layers: dict[Hashable, tuple[list[list[Point]], Range, tuple[int, int, Cell], Layer]] = {}
 
     def pieces(
-        self, key: Key, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
+        self, key: Hashable, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
     ) -> list[list[Point]]:
         """A curve as points of a chart; see `Decimation`.
 
@@ -126,7 +126,7 @@ class Drawn:
             known = self._curves[key] = (Decimation(across, columns), across, columns)
         return known[0].pieces(steps, values)
 
-    def layer(self, key: Key, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
+    def layer(self, key: Hashable, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
         """The same pieces on the same canvas are drawn once."""
         size = (canvas.width, canvas.height, canvas.cell)
         known = self._layers.get(key)
@@ -134,8 +134,8 @@ class Drawn:
             known = self._layers[key] = (pieces, upward, size, canvas.layer(pieces, upward))
         return known[3]
 
-    def forget_others(self, trials: set[str]) -> None:
-        """Keep only curves of these trials, on the chart now."""
+    def forget_others(self, keys: set[Hashable]) -> None:
+        """Keep only what is on the chart."""
         for cache in (self._curves, self._layers):
-            for gone in [key for key in cache if key[0] not in trials]:
+            for gone in cache.keys() - keys:
                 del cache[gone]

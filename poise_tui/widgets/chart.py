@@ -98,7 +98,7 @@ class Smoother:
 
 
 def logarithms(pieces: Pieces) -> Pieces:
-    """The same to base 10, for a logarithmic scale; points at or below 0 end a piece."""
+    """The same to base 10; points at or below 0 end a piece."""
     found: Pieces = []
     for piece in pieces:
         found.append([])

@@ -102,8 +102,7 @@ def test_a_row_is_drawn_as_runs_of_one_colour() -> None:
 def test_shading_lies_behind_lines_and_is_told_from_them() -> None:
     for cell in CELLS:
         canvas = Canvas(6, 3, cell)
-        for column in range(canvas.columns):
-            canvas.shade(column, (0.0, 1.0), Range(0, 1), 1)
+        canvas.add(canvas.shade(dict.fromkeys(range(canvas.columns), (0.0, 1.0)), Range(0, 1)), 1)
         shaded = {mark for row in range(3) for text, _ in canvas.runs(row) for mark in text}
         canvas.line([(0, 0.5), (canvas.columns - 1, 0.5)], Range(0, 1), 0)
         assert shaded and " " not in shaded
