@@ -69,8 +69,17 @@ class Glyphs:
     mark: dict[str, str]
     """What an interval over the root says."""
     confirmed: str
+    front: str
+    """Of a candidate that none beats in every task."""
+    sparks: str
+    """From low to high."""
     half: str
     """Before half the width of an interval."""
+
+    def spark(self, value: float, most: float) -> str:
+        """One character as high as a value of 0 to `most`."""
+        share = value / most if most > 0 else 0.0
+        return self.sparks[max(0, min(len(self.sparks) - 1, int(share * len(self.sparks))))]
 
 
 UNICODE = Glyphs(
@@ -100,6 +109,8 @@ UNICODE = Glyphs(
     ellipsis="…",
     mark={"better": "▲", "worse": "▼", "can't tell": "≈"},
     confirmed="★",
+    front="◆",
+    sparks="▁▂▃▄▅▆▇█",
     half="±",
 )
 
@@ -130,6 +141,8 @@ ASCII = Glyphs(
     ellipsis="~",
     mark={"better": "+", "worse": "-", "can't tell": "~"},
     confirmed="*",
+    front="P",
+    sparks="_.-=*#",
     half="+-",
 )
 
