@@ -3,7 +3,7 @@
 import locale
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 
@@ -81,6 +81,10 @@ class Glyphs:
     mark: dict[str, str]
     """What an interval over the root says."""
     confirmed: str
+    front: str
+    """Of a candidate that none beats in every task."""
+    sparks: str
+    """From low to high."""
     half: str
     """Before half the width of an interval."""
 
@@ -88,6 +92,11 @@ class Glyphs:
     def ascii(self) -> bool:
         """Whether there is nothing but ASCII."""
         return self.cell is cells.ASCII
+
+    def spark(self, value: float, most: float) -> str:
+        """One character as high as a value of 0 to `most`."""
+        share = value / most if most > 0 else 0.0
+        return self.sparks[max(0, min(len(self.sparks) - 1, int(share * len(self.sparks))))]
 
 
 UNICODE = Glyphs(
@@ -117,6 +126,8 @@ UNICODE = Glyphs(
     ellipsis="…",
     mark={"better": "▲", "worse": "▼", "can't tell": "≈"},
     confirmed="★",
+    front="◆",
+    sparks="▁▂▃▄▅▆▇█",
     half="±",
 )
 
@@ -147,14 +158,30 @@ ASCII = Glyphs(
     ellipsis="~",
     mark={"better": "+", "worse": "-", "can't tell": "~"},
     confirmed="*",
+    front="P",
+    sparks="_.-=*#",
     half="+-",
 )
 
 
-def choose_glyphs() -> Glyphs:
-    """Unicode where the terminal has it; ASCII with POISE_ASCII=1 or another encoding than UTF-8."""
-    asked = os.environ.get("POISE_ASCII", "")
-    if asked not in ("", "0"):
+BLOCKS = replace(UNICODE, cell=cells.BLOCK)
+"""For fonts and multiplexers that have box lines and blocks, but no braille."""
+
+GLYPHS = {"braille": UNICODE, "block": BLOCKS, "ascii": ASCII}
+CONSOLES = ("linux", "dumb", "vt100", "vt220")
+"""Terminals whose fonts end where ASCII does."""
+
+
+def choose_glyphs(asked: str | None = None) -> Glyphs:
+    """What to draw with: `--glyphs`, else $POISE_GLYPHS, else what the terminal says of itself.
+
+    Args:
+        asked: a name of `GLYPHS`; None or `auto` for the terminal's word. POISE_ASCII=1 is short for `ascii`.
+    """
+    named = asked if asked not in (None, "auto") else os.environ.get("POISE_GLYPHS", "")
+    if named in GLYPHS:
+        return GLYPHS[named]
+    if os.environ.get("POISE_ASCII", "") not in ("", "0") or os.environ.get("TERM", "") in CONSOLES:
         return ASCII
     encoding = locale.getencoding().lower().replace("-", "")  # the terminal's, whatever Python's UTF-8 mode says
     return UNICODE if encoding == "utf8" else ASCII

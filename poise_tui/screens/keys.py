@@ -14,6 +14,8 @@ SCREENS = {
     "tree": ("2", "the lineages, in full"),
     "curves": ("3", "the curves, in full"),
     "candidate": ("4", "one candidate, in full"),
+    "machine": ("5", "GPUs, processor, memory, and who uses them"),
+    "leaderboard": ("6", "all candidates as a table that sorts"),
     "knowledge": ("7,K", "what the run has learnt: what helps, what hurts"),
     "events": ("8", "the log, in full"),
 }

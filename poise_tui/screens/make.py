@@ -12,6 +12,8 @@ CLASSES = {
     "tree": "Tree",
     "curves": "CurvesScreen",
     "candidate": "CandidateScreen",
+    "machine": "MachineScreen",
+    "leaderboard": "LeaderboardScreen",
     "knowledge": "Knowledge",
     "events": "Events",
 }
