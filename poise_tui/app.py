@@ -14,6 +14,7 @@ from textual.worker import get_current_worker
 
 from engine.archive.folder import RunFolder
 from engine.errors import PoiseError
+from poise_tui.alerts import alerts
 from poise_tui.choosing import Choosing
 from poise_tui.commanding import Commanding
 from poise_tui.feed import FolderFeed
@@ -22,7 +23,8 @@ from poise_tui.screens.make import make_screen
 from poise_tui.snapshot import Snapshot
 from poise_tui.state import Shown
 from poise_tui.styles_path import styles_folder
-from poise_tui.themes import THEMES
+from poise_tui.terminal import TerminalOptions
+from poise_tui.themes import NAMES, THEMES
 
 POLL_SECONDS = 0.25
 
@@ -42,6 +44,8 @@ class PoiseApp(Choosing, Commanding):
 
         snapshot: Snapshot
         folder: RunFolder
+        live: bool = True
+        """Whether all that was there before has been read."""
 
         def can_replace(self, message: Message) -> bool:
             """A newer snapshot makes those that wait pointless."""
@@ -53,7 +57,7 @@ class PoiseApp(Choosing, Commanding):
         folder: RunFolder | None = None,
         starting: Callable[[], RunFolder] | None = None,
         readonly: bool = False,
-        mouse: bool = True,
+        terminal: TerminalOptions | None = None,
         clock: Callable[[], float] = time.time,
         keymap: Keymap | None = None,
     ) -> None:
@@ -62,15 +66,17 @@ class PoiseApp(Choosing, Commanding):
             folder: the run, if there is one.
             starting: else, starts a run and returns its folder; called in a thread.
             readonly: refuse every key that changes the run.
-            mouse: let the terminal report the mouse.
+            terminal: how to treat the terminal.
             clock: unix time.
             keymap: keys that are not the usual ones, see `poise_tui.settings`.
         """
         styles = sorted(styles_folder().glob("*.tcss"))
-        super().__init__(readonly=readonly, keymap=keymap or {}, clock=clock, css_path=styles)
+        terminal = terminal or TerminalOptions()
+        super().__init__(readonly=readonly, keymap=keymap or {}, clock=clock, terminal=terminal, css_path=styles)
         self.failure: PoiseError | None = None
         """Why the run could not be started; the application has ended then."""
-        self._starting, self._mouse = starting, mouse
+        self._starting = starting
+        self._told: tuple[Snapshot, float] | None = None
         self.shown = Shown(folder=folder)
         self._following = False
         self._began = clock()
@@ -80,11 +86,11 @@ class PoiseApp(Choosing, Commanding):
         self._leaving = Event()
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self.theme = NAMES[terminal.theme]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run until the user leaves; see `textual.app.App.run`."""
-        kwargs.setdefault("mouse", self._mouse)
+        kwargs.setdefault("mouse", self.terminal.mouse)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup too: a viewer without a terminal is of no use
         return super().run(*args, **kwargs)
 
@@ -118,14 +124,15 @@ class PoiseApp(Choosing, Commanding):
     @work(thread=True, group="follow")
     def follow(self, folder: RunFolder) -> None:
         """Poll the run's folder until the end; every change becomes a message."""
-        feed, last = FolderFeed(folder), None
+        feed, last, live = FolderFeed(folder), None, False
         worker = get_current_worker()
         while not (worker.is_cancelled or self._leaving.is_set()):
             snapshot = feed.poll()
             if snapshot is not last:
                 last = snapshot
-                self.post_message(self.Moved(snapshot, folder))
+                self.post_message(self.Moved(snapshot, folder, live))
             if not feed.behind:
+                live = True
                 self._leaving.wait(POLL_SECONDS)
 
     def on_poise_app_found(self, message: Found) -> None:
@@ -135,7 +142,7 @@ class PoiseApp(Choosing, Commanding):
     def look_at(self, folder: RunFolder) -> None:
         """Follow this run, in place of any other."""
         self.workers.cancel_group(self, "follow")
-        self._began = self.clock()
+        self._began, self._told = self.clock(), None
         self.change(folder=folder, snapshot=Snapshot(), selected=None, overlaid=(), pending=(), words=self._words())
         self.follow(folder)
 
@@ -146,6 +153,11 @@ class PoiseApp(Choosing, Commanding):
         self.shown = replace(self.shown, snapshot=message.snapshot)
         self.settle(message.snapshot.steered)
         self.change(words=self._words())
+        now = self.clock()
+        if message.live and self._told is not None:
+            for alert in alerts(self._told[0], message.snapshot, self._told[1], now):
+                self.alert(alert)
+        self._told = message.snapshot, now
 
     def _say_waiting(self) -> None:
         """Before the first training step the seconds show that something goes on."""

@@ -8,10 +8,12 @@ from typing import Any
 
 from textual.app import App
 
+from poise_tui.alerts import Alert
 from poise_tui.format import choose_glyphs
 from poise_tui.screens.base import View
 from poise_tui.screens.keys import Keymap
 from poise_tui.state import Shown
+from poise_tui.terminal import TerminalOptions, clipboard, notice
 from poise_tui.widgets.pane import NodeSelected, Wanted
 
 
@@ -24,11 +26,17 @@ class Board(App[None]):
     DEFAULT_MODE = "overview"
 
     def __init__(
-        self, *, readonly: bool, keymap: Keymap, clock: Callable[[], float] = time.time, css_path: Any = None
+        self,
+        *,
+        readonly: bool,
+        keymap: Keymap,
+        terminal: TerminalOptions,
+        clock: Callable[[], float] = time.time,
+        css_path: Any = None,
     ) -> None:
         super().__init__(css_path=css_path)
-        self.readonly, self.keymap, self.clock = readonly, keymap, clock
-        self.glyphs = choose_glyphs()
+        self.readonly, self.keymap, self.clock, self.terminal = readonly, keymap, clock, terminal
+        self.glyphs = choose_glyphs(terminal.glyphs)
         self.set_class(self.glyphs.ascii, "-ascii")
         self.shown = Shown()
         self._histories: dict[str, list[str]] = {}
@@ -48,6 +56,20 @@ class Board(App[None]):
         self.shown = replace(self.shown, **fields)
         if self.screen_stack:
             self.view.show(self.shown)
+
+    def alert(self, alert: Alert) -> None:
+        """Tell what happened: on screen, and by the bell and the desktop where the user wants that."""
+        self.notify(alert.text, title=alert.title, severity=alert.severity, markup=False)
+        if self.terminal.bell:
+            self.bell()
+        if self.terminal.notices and self._driver is not None:
+            self._driver.write(notice(f"POISE {alert.title}: {alert.text}"))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text by way of the terminal, through tmux and screen too."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(clipboard(text))
 
     def refused(self) -> bool:
         """Whether the run cannot be steered from here; says why."""

@@ -1,7 +1,9 @@
 """What the engine's documents say, as parts of a snapshot; whatever has not the promised shape raises."""
 
 import math
+from collections.abc import Mapping
 from sys import intern
+from types import MappingProxyType
 
 import orjson
 
@@ -50,6 +52,13 @@ def gain_of(found: Json | None) -> Gain | None:
     if found is None:
         return None
     return Gain(float(found["value"]), float(found["low"]), float(found["high"]), str(found["mark"]))
+
+
+def limits_of(budget: Json) -> Mapping[str, float]:
+    """The limits of a budget besides the candidates."""
+    names = {"hours": "hours", "gpu_hours": "GPU hours", "usd": "usd"}
+    found = {name: score_of(budget.get(key)) for key, name in names.items()}
+    return MappingProxyType({name: value for name, value in found.items() if value is not None})
 
 
 def score_of(value: object) -> float | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from engine.archive.events import Event
 from poise_tui.commands.progress import Progress
-from poise_tui.documents import candidate_of, machine_of, plottable, score_of
+from poise_tui.documents import candidate_of, limits_of, machine_of, plottable, score_of
 from poise_tui.format import one_line
 from poise_tui.snapshot import (
     METRICS,
@@ -128,6 +128,7 @@ class Store:
             seed=seed if type(seed := data.get("seed")) is int else None,
             directive=one_line(data.get("directive") or ""),
             rungs=tuple(int(rung["updates"]) for rung in data.get("rungs") or ()),
+            limits=limits_of(data["budget"]),
         )
 
     def _run_status(self, event: Event) -> None:
@@ -141,7 +142,7 @@ class Store:
         if self._run is None:
             return
         if (budget := event.data.get("budget")) is not None:
-            self._run = replace(self._run, total=budget["candidates"])
+            self._run = replace(self._run, total=budget["candidates"], limits=limits_of(budget))
         if "directive" in event.data:
             self._run = replace(self._run, directive=one_line(event.data["directive"] or ""))
         if (sandbox := event.data.get("sandbox")) is not None:

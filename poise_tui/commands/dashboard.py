@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from engine.archive.folder import RunFolder
 from engine.errors import PoiseError
+from poise_tui.terminal import TerminalOptions
 
 
 def open_dashboard(
@@ -11,7 +12,7 @@ def open_dashboard(
     folder: RunFolder | None = None,
     starting: Callable[[], RunFolder] | None = None,
     readonly: bool = False,
-    mouse: bool = True,
+    terminal: TerminalOptions | None = None,
 ) -> None:
     """Show a run until the user leaves.
 
@@ -19,14 +20,14 @@ def open_dashboard(
         folder: the run, if there is one.
         starting: else, starts a run and returns its folder; called off the dashboard's thread.
         readonly: change nothing.
-        mouse: let the terminal report the mouse.
+        terminal: how to treat the terminal.
 
     Raises:
         PoiseError: the run could not be started.
     """
     from poise_tui.app import PoiseApp
 
-    app = PoiseApp(folder=folder, starting=starting, readonly=readonly, mouse=mouse)
+    app = PoiseApp(folder=folder, starting=starting, readonly=readonly, terminal=terminal)
     app.run()
     if app.failure is not None:
         raise app.failure
