@@ -131,7 +131,7 @@ def _one(name: str) -> str:
         return "^" + name.removeprefix("ctrl+")
     if len(name) > 1 and name.isalpha() and name not in ("plus", "minus", "slash", "colon", "asterisk"):
         return name if name in ("down", "up", "left", "right") else name.capitalize()
-    return format_key(name)
+    return name.upper() if name[0] == "f" and name[1:].isdecimal() else format_key(name)
 
 
 def same_as(*ids: str, action: str = "") -> list[BindingType]:

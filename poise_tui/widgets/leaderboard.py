@@ -101,7 +101,7 @@ class Leaderboard(LinesPane):
         known = [c for c in self._rows if column.value(c) is not None]
         known.sort(key=lambda c: column.value(c), reverse=column.upwards is self._reversed)  # type: ignore[arg-type, return-value]
         if column.name in ("Overall", *self._tasks):  # those of a rung do not compare with whole ones
-            known.sort(key=lambda c: -c.fidelity)
+            known.sort(key=lambda c: c.fidelity, reverse=not self._reversed)
         self._rows = known + [c for c in self._rows if column.value(c) is None]
         arrow = ("v", "^") if not self._glyphs.braille else ("▾", "▴")
         self.border_title = f"6 leaderboard by {column.name} {arrow[column.upwards is not self._reversed]}"
