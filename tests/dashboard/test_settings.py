@@ -65,7 +65,7 @@ async def test_a_remapped_key_is_dispatched_helped_and_hinted_and_the_old_one_do
     wanted = {"prune": "ctrl+x", "help": ["f1", "?"], "down": "n", "promote": "J", "back": ["escape", "b"], "best": "!"}
     made = keymap({"keys": wanted})
     app = Recorder(folder=recorded.write(tmp_path, status="running"), keymap=made)
-    async with app.run_test(size=(150, 60)) as pilot:
+    async with app.run_test(size=(150, 100)) as pilot:
         await until(pilot, lambda: "c004" in screen(app), "the run")
         assert "^x prune" in screen(app) and "F1 help" in screen(app)
         await pilot.press("n", "x", "j")
