@@ -29,7 +29,7 @@ class Board(App[None]):
         super().__init__(css_path=css_path)
         self.readonly, self.keymap, self.clock = readonly, keymap, clock
         self.glyphs = choose_glyphs()
-        self.set_class(not self.glyphs.braille, "-ascii")
+        self.set_class(self.glyphs.ascii, "-ascii")
         self.shown = Shown()
         self._histories: dict[str, list[str]] = {}
         self.before = self.DEFAULT_MODE

@@ -1,11 +1,12 @@
 """Reads a run's growing files into snapshots; the dashboard's only way to know anything."""
 
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 
 from engine.archive.events import EventReader, JsonLinesReader
 from engine.archive.folder import RunFolder, shown_status
-from poise_tui.snapshot import Snapshot
+from poise_tui.client import ASK_SECONDS, Connection
+from poise_tui.snapshot import Run, Snapshot
 from poise_tui.store import Store
 
 CHUNK = 1 << 18
@@ -18,6 +19,9 @@ is the picture. The first one is a single chunk, on screen at once."""
 
 STATUS_SECONDS = 1.0
 """How often to ask whether an engine still holds the run."""
+
+LIVE = ("running", "paused")
+"""Statuses of a run that an engine should be working on."""
 
 
 class FolderFeed:
@@ -42,9 +46,21 @@ class FolderFeed:
         now = self._clock()
         if snapshot.run is not None and (events or now >= self._next_status):
             self._next_status = now + STATUS_SECONDS
-            self._store.set_shown_status(shown_status(snapshot.run.status, self.folder))
+            self._look_at_engine(snapshot.run)
             snapshot = self._store.snapshot()
         return snapshot
+
+    def _look_at_engine(self, run: Run) -> None:
+        """Whether the run's folder and its engine are there, and since when the engine is silent."""
+        there = self.folder.path.is_dir()
+        self._store.set_shown_status(shown_status(run.status, self.folder) if there else "gone")
+        silence = Connection(self.folder).silent_for() if there and run.status in LIVE else None
+        if silence is None:
+            self._store.set_silent_since(None)
+        else:
+            self._next_status += ASK_SECONDS  # it was asked and did not answer: not every second
+            if run.silent_since is None:
+                self._store.set_silent_since(time() - silence)
 
     def _read(self) -> bool:
         """Fold new events for as long as a poll may take; whether there were any."""

@@ -91,9 +91,7 @@ def _key(verb: str, name: str) -> str:
     single = len(last) == 1 and last.isalnum()
     if all(m in MODIFIERS for m in modifiers) and (single or last in NAMED or _character(last) or name in NAMED):
         return name
-    raise _wrong(
-        f"keys.{verb}: there is no key {one_line(name)!r}; write x, ?, ctrl+x, f2, pagedown, space"
-    )
+    raise _wrong(f"keys.{verb}: there is no key {one_line(name)!r}; write x, ?, ctrl+x, f2, pagedown, space")
 
 
 def _character(name: str) -> bool:

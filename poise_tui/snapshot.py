@@ -186,6 +186,8 @@ class Run:
     seed: int | None = None
     rungs: tuple[int, ...] = ()
     """The updates at which candidates are judged; the last ones are those of a whole training."""
+    silent_since: float | None = None
+    """When its engine last showed that it works, in unix time, where that is too long ago and it does not answer."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that engines have spent on the run; `now` is unix time."""

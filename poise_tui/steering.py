@@ -155,9 +155,7 @@ class Steering(Board):
         if self.refused() or folder is None:
             return
         if run is not None and run.shown in ("dead", "stopped"):
-            question = (
-                f"No engine runs {folder.id}: it is {run.shown}.\nStart one, as `poise resume {folder.id}` does?"
-            )
+            question = f"No engine runs {folder.id}: it is {run.shown}.\nStart one, as `poise resume {folder.id}` does?"
             self.ask(question, {"y": "start it"}, y=lambda: self.wake(folder))
         else:
             self.command("resume" if run is not None and run.status == "paused" else "pause", None)

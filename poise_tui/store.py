@@ -84,6 +84,11 @@ class Store:
         if self._run is not None and self._run.shown != shown:
             self._run = replace(self._run, shown=shown)
 
+    def set_silent_since(self, since: float | None) -> None:
+        """Since when the run's engine, which should be there, says nothing."""
+        if self._run is not None and self._run.silent_since != since:
+            self._run = replace(self._run, silent_since=since)
+
     def snapshot(self) -> Snapshot:
         """The state now. What did not change is the same object as in the snapshot before, itself included."""
         before = self._snapshot

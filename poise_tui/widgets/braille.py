@@ -1,21 +1,10 @@
-"""Lines drawn with braille dots, two columns and four rows of dots in a character; plain Python, no numpy."""
+"""Lines drawn with the dots of characters; plain Python, no numpy."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 
+from poise_tui.cells import BRAILLE, Cell
 from poise_tui.widgets.decimation import Decimation, Point, Range
-
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""The bit of a dot, by its row and column in the character (Unicode block 2800)."""
-
-SPANS = tuple(
-    tuple(tuple(sum(DOTS[y][x] for y in range(top, bottom + 1)) for bottom in range(4)) for top in range(4))
-    for x in range(2)
-)
-"""The bits of a character's dots in one column, from a top row to a bottom row."""
-
-STIPPLE = 2
-"""What stands for a shaded character where there is no braille."""
 
 Layer = Mapping[int, int]
 """One line by itself: the bits of the characters it touches, by their place, counted row by row."""
@@ -24,16 +13,15 @@ Layer = Mapping[int, int]
 class Canvas:
     """A rectangle of characters to draw lines into; each character belongs to the line drawn last."""
 
-    def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
+    def __init__(self, width: int, height: int, cell: Cell = BRAILLE) -> None:
         """
         Args:
             width: characters.
             height: characters.
-            braille: else one mark a character, for terminals without braille.
+            cell: what a character is made of.
         """
-        self.width, self.height, self.braille = width, height, braille
-        self.columns = width * 2 if braille else width
-        self.rows = height * 4 if braille else height
+        self.width, self.height, self.cell = width, height, cell
+        self.columns, self.rows = width * cell.columns, height * cell.rows
         self._bits = [0] * (width * height)
         self._owner = [-1] * (width * height)
 
@@ -53,6 +41,20 @@ class Canvas:
         for place, bits in layer.items():
             known[place] |= bits
             owners[place] = owner
+
+    def shade(self, ends: Mapping[int, tuple[float, float]], upward: Range) -> Layer:
+        """A stippled area, to be added before the lines over it: in each column from a value to another."""
+        layer: dict[int, int] = {}
+        cell, scale = self.cell, (self.rows - 1) / (upward.high - upward.low)
+        for column, (low, high) in ends.items():
+            across, side = divmod(column, cell.columns)
+            top, bottom = round((upward.high - high) * scale), round((upward.high - low) * scale)
+            for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
+                down, row = divmod(y, cell.rows)
+                if bits := cell.stipple or (cell.dots[row][side] if (column + y) % 2 == 0 else 0):
+                    place = down * self.width + across
+                    layer[place] = layer.get(place, 0) | bits
+        return layer
 
     def layer(self, pieces: Sequence[Sequence[Point]], upward: Range) -> Layer:
         """What the pieces of a line touch; see `line`."""
@@ -74,34 +76,18 @@ class Canvas:
                     self._upright(layer, x0 + i, start + (step if i else 0), end)
         return layer
 
-    def shade(self, ends: Mapping[int, tuple[float, float]], upward: Range) -> Layer:
-        """A stippled area, to be added before the lines over it: in each column from a value to another."""
-        layer: dict[int, int] = {}
-        scale = (self.rows - 1) / (upward.high - upward.low)
-        for column, (low, high) in ends.items():
-            top, bottom = round((upward.high - high) * scale), round((upward.high - low) * scale)
-            for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
-                if not self.braille:
-                    layer[y * self.width + column] = STIPPLE
-                elif (column + y) % 2 == 0:
-                    place = (y >> 2) * self.width + (column >> 1)
-                    layer[place] = layer.get(place, 0) | DOTS[y & 3][column & 1]
-        return layer
-
     def _upright(self, layer: dict[int, int], x: int, y0: int, y1: int) -> None:
         """All dots of one column from one row to another."""
         low, high = (y0, y1) if y0 <= y1 else (y1, y0)
         low, high = max(low, 0), min(high, self.rows - 1)
         if not 0 <= x < self.columns:
             return
-        if not self.braille:
-            for row in range(low, high + 1):
-                layer[row * self.width + x] = 1
-            return
-        column, spans = x >> 1, SPANS[x & 1]
-        first, last = low >> 2, high >> 2
+        column, side = divmod(x, self.cell.columns)
+        spans, tall = self.cell.spans[side], self.cell.rows
+        first, top = divmod(low, tall)
+        last, bottom = divmod(high, tall)
         for row in range(first, last + 1):
-            bits = spans[low & 3 if row == first else 0][high & 3 if row == last else 3]
+            bits = spans[top if row == first else 0][bottom if row == last else tall - 1]
             place = row * self.width + column
             layer[place] = layer.get(place, 0) | bits
 
@@ -116,7 +102,7 @@ class Canvas:
                 if marks:
                     found.append((marks, before))
                 marks, before = "", owner
-            marks += " " if not bits else chr(0x2800 + bits) if self.braille else "." if bits == STIPPLE else "*"
+            marks += self.cell.marks[bits]
         return [*found, (marks, before)] if marks else found
 
 
@@ -125,7 +111,7 @@ class Drawn:
 
     def __init__(self) -> None:
         self._curves: dict[Hashable, tuple[Decimation, Range, int]] = {}
-        self._layers: dict[Hashable, tuple[list[list[Point]], Range, tuple[int, int, bool], Layer]] = {}
+        self._layers: dict[Hashable, tuple[list[list[Point]], Range, tuple[int, int, Cell], Layer]] = {}
 
     def pieces(
         self, key: Hashable, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
@@ -142,7 +128,7 @@ class Drawn:
 
     def layer(self, key: Hashable, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
         """The same pieces on the same canvas are drawn once."""
-        size = (canvas.width, canvas.height, canvas.braille)
+        size = (canvas.width, canvas.height, canvas.cell)
         known = self._layers.get(key)
         if known is None or known[:3] != (pieces, upward, size):
             known = self._layers[key] = (pieces, upward, size, canvas.layer(pieces, upward))

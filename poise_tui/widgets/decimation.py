@@ -40,7 +40,7 @@ class Decimation:
         self._across, self._columns = across, columns
         self._width = (across.high - across.low) / max(1, columns - 1)
         self._done: list[list[Point]] = [[]]
-        self._start: int | None = None
+        self._start = 0
         self._column = -1
 
     def pieces(self, steps: Sequence[float], values: Sequence[float]) -> list[list[Point]]:
@@ -53,7 +53,7 @@ class Decimation:
         Returns:
             pieces of a line, each a list of (column, value); a column in which all is NaN ends a piece.
         """
-        if self._start is None or len(steps) < self._start:  # less than before: a replay that went back
+        if self._column < 0 or len(steps) < self._start:  # less than before: a replay that went back
             self._done, self._column = [[]], -1
             self._start = bisect_left(steps, self._across.low - self._width / 2)
         while self._start < len(steps):

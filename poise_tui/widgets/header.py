@@ -7,16 +7,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from poise_tui.format import Glyphs, duration, number, signed
+from poise_tui.liveness import stale, state
 from poise_tui.snapshot import ENDED, Run
 from poise_tui.state import Shown
 
-STATUS_STYLE = {
-    "running": "$success",
-    "paused": "$warning",
-    "finished": "$primary",
-    "stopped": "$warning",
-    "dead": "bold $error",
-}
 MOOD = {"better": "$success", "worse": "$error"}
 SETTLED = ("scored", "failed", "infeasible", "duplicate", "stopped", "pruned")
 
@@ -33,6 +27,7 @@ class Header(Static):
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._beat)
+        self.set_interval(60.0, self._say)  # of an ended run only the age changes
 
     def show(self, shown: Shown) -> None:
         """Show another state of the run."""
@@ -58,12 +53,14 @@ class Header(Static):
     def _line(self, run: Run) -> Content:
         """As many parts as the width has room for, the most important first."""
         snapshot = self._state.snapshot
+        now = self._clock()
+        words, style = state(run, now)
         dot = self._glyphs.dot if self._pulse or run.shown in ENDED else self._glyphs.hollow
         nodes = [c for c in snapshot.candidates.values() if c.parent is not None and c.id.startswith("c")]
         done = sum(c.status in SETTLED for c in nodes)
         parts: list[tuple[int, Content]] = [
             (0, Content.styled(f" {run.id}", "bold")),
-            (0, Content.styled(f"{dot} {run.shown}", STATUS_STYLE.get(run.shown, ""))),
+            (0, Content.styled(f"{dot} {words}", style)),
             (1, Content(f"{done}/{run.total}" if run.total else f"{done} done")),
         ]
         if (best := snapshot.best) is not None:
@@ -83,7 +80,9 @@ class Header(Static):
         if snapshot.chance is not None:
             many, points = snapshot.chance
             parts.append((3, Content(f"chance alone: best of {many} about {signed(points)}")))
-        parts.append((1, Content(duration(run.elapsed(self._clock())))))
+        if (news := stale(run, now)) is not None:
+            parts.insert(2, (1, Content.styled(news, "$warning")))
+        parts.append((1, Content(duration(run.elapsed(now)))))
         spent = f"${run.usd:.2f}" + (f" {run.gpu_seconds / 3600:.1f} GPU h" if run.gpu_seconds else "")
         parts.append((3, Content(spent)))
         parts.insert(1, (2, Content(run.profile)))

@@ -103,7 +103,7 @@ class Leaderboard(LinesPane):
         if column.name in ("Overall", *self._tasks):  # those of a rung do not compare with whole ones
             known.sort(key=lambda c: c.fidelity, reverse=not self._reversed)
         self._rows = known + [c for c in self._rows if column.value(c) is None]
-        arrow = ("v", "^") if not self._glyphs.braille else ("▾", "▴")
+        arrow = ("v", "^") if self._glyphs.ascii else ("▾", "▴")
         self.border_title = f"6 leaderboard by {column.name} {arrow[column.upwards is not self._reversed]}"
         self.set_lines(len(self._rows) + 1)
         self._reveal()

@@ -91,9 +91,7 @@ class Plot:
             words: what to say as long as there is nothing to draw.
         """
         legend = _legend(series, metric, look, paper)
-        canvas = Canvas(
-            max(1, paper.width - GUTTER), max(1, paper.height - 1 - len(legend)), braille=paper.glyphs.braille
-        )
+        canvas = Canvas(max(1, paper.width - GUTTER), max(1, paper.height - 1 - len(legend)), paper.glyphs.cell)
         longest = max((s.trial.steps for s in series), default=1)
         across = look.across(longest)
         raw = [self._line(s.trial, metric, look, across, canvas.columns) for s in series]
@@ -113,7 +111,7 @@ class Plot:
         for owner, ends in enumerate(bands):
             canvas.add(canvas.shade(ends, upward), count + owner)
         keys: set[Hashable] = set()
-        for kind, first, lines in ((("raw", count, raw), ("smooth", 0, smooth)) if smooth else (("raw", 0, raw),)):
+        for kind, first, lines in (("raw", count, raw), ("smooth", 0, smooth)) if smooth else (("raw", 0, raw),):
             for owner, pieces in enumerate(lines):
                 key = (series[owner].trial.id, metric, kind, look.smooth if kind == "smooth" else 0.0)
                 canvas.add(self._drawn.layer(key, canvas, pieces, upward), first + owner)
@@ -135,9 +133,7 @@ class Plot:
         return logarithms(pieces) if look.log else pieces
 
 
-def _rows(
-    canvas: Canvas, series: Sequence[Series], look: Look, axes: tuple[Range, Range], paper: Paper
-) -> list[Strip]:
+def _rows(canvas: Canvas, series: Sequence[Series], look: Look, axes: tuple[Range, Range], paper: Paper) -> list[Strip]:
     """The canvas with its axes."""
     across, upward = axes
     styles = [_style(series, owner, paper) for owner in range(len(series))]
@@ -149,7 +145,7 @@ def _rows(
     rows = []
     for row in range(canvas.height):
         label = compact(10 ** labels[row] if look.log else labels[row]) if row in labels else ""
-        joint = ("┤" if label else "│") if paper.glyphs.braille else "|"
+        joint = ("┤" if label else "│") if not paper.glyphs.ascii else "|"
         cells = [Segment(f"{label:>{GUTTER - 2}} {joint}", paper.axis)]
         at = 0
         for text, owner in canvas.runs(row):
