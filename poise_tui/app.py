@@ -15,7 +15,6 @@ from textual.worker import get_current_worker
 from engine.archive.folder import RunFolder
 from engine.errors import PoiseError
 from poise_tui.alerts import alerts
-from poise_tui.choosing import Choosing
 from poise_tui.commanding import Commanding
 from poise_tui.feed import FolderFeed
 from poise_tui.screens.keys import SCREENS, Keymap
@@ -23,13 +22,14 @@ from poise_tui.screens.make import make_screen
 from poise_tui.snapshot import Snapshot
 from poise_tui.state import Shown
 from poise_tui.styles_path import styles_folder
+from poise_tui.taking import Taking
 from poise_tui.terminal import TerminalOptions
 from poise_tui.themes import NAMES, THEMES
 
 POLL_SECONDS = 0.25
 
 
-class PoiseApp(Choosing, Commanding):
+class PoiseApp(Taking, Commanding):
     """A run on screen. Leaving or killing it changes nothing for the run."""
 
     @dataclass

@@ -3,6 +3,7 @@
 import operator
 import re
 import shlex
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -151,7 +152,8 @@ def _number(word: str, value: str) -> float:
 
 def _regex(word: str, value: str) -> re.Pattern[str]:
     try:
-        return re.compile(value, re.IGNORECASE)
+        with warnings.catch_warnings(action="ignore"):  # of what a later Python may understand otherwise
+            return re.compile(value, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise _wrong(word, f"no regular expression ({error})") from None
 

@@ -23,11 +23,13 @@ def open_dashboard(
         terminal: how to treat the terminal.
 
     Raises:
-        PoiseError: the run could not be started.
+        PoiseError: the run could not be started, or the user's configuration is wrong.
     """
     from poise_tui.app import PoiseApp
+    from poise_tui.settings import read_keymap, settings_path
 
-    app = PoiseApp(folder=folder, starting=starting, readonly=readonly, terminal=terminal)
+    keymap = read_keymap(settings_path())
+    app = PoiseApp(folder=folder, starting=starting, readonly=readonly, terminal=terminal, keymap=keymap)
     app.run()
     if app.failure is not None:
         raise app.failure

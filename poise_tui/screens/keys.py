@@ -18,6 +18,7 @@ SCREENS = {
     "leaderboard": ("6", "all candidates as a table that sorts"),
     "knowledge": ("7,K", "what the run has learnt: what helps, what hurts"),
     "events": ("8", "the log, in full"),
+    "runs": ("9", "all runs: start, open, compare, delete"),
 }
 """The keys that lead to a screen, and what it is."""
 
@@ -95,6 +96,14 @@ KEYS = (
     Key("direct", "D", "app.direct", "tell the search what to look for", "Steer", "direct", True, argument="TEXT"),
     Key("pause-run", "P", "app.pause_run", "pause or resume the whole run", "Steer", "pause all", True),
     Key("stop", "S", "app.stop", "stop the run at a checkpoint (asks)", "Steer", "", True),
+    Key("new-run", "N", "app.new_run", "start another run, with the options of `poise run`", "Runs", "new", True,
+        argument="OPTIONS", screens=("runs",)),
+    Key("compare", "C", "app.compare", "the run under the cursor beside the one that is open", "Runs", "compare",
+        screens=("runs",)),
+    Key("delete", "X", "app.delete", "delete the run under the cursor (asks for its name)", "Runs", "delete", True,
+        screens=("runs",)),
+    Key("export", "e", "app.export", "take away: picture, text, curve, candidate, report", "Leave", "export",
+        argument="WHAT"),
     Key("command", "colon", "app.command", "a command by name", "Leave"),
     Key("palette", "ctrl+p", "app.palette", "look for a command", "Leave"),
     Key("help", "question_mark", "app.help", "this help", "Leave", "help"),
@@ -122,7 +131,7 @@ def _one(name: str) -> str:
         return "^" + name.removeprefix("ctrl+")
     if len(name) > 1 and name.isalpha() and name not in ("plus", "minus", "slash", "colon", "asterisk"):
         return name if name in ("down", "up", "left", "right") else name.capitalize()
-    return format_key(name)
+    return name.upper() if name[0] == "f" and name[1:].isdecimal() else format_key(name)
 
 
 def same_as(*ids: str, action: str = "") -> list[BindingType]:

@@ -16,6 +16,7 @@ CLASSES = {
     "leaderboard": "LeaderboardScreen",
     "knowledge": "Knowledge",
     "events": "Events",
+    "runs": "RunsScreen",
 }
 """The class in the module of the screen's name."""
 

@@ -33,6 +33,11 @@ class Curves(LinesPane):
         self._strips: list[Strip] | None = None
 
     @property
+    def series(self) -> tuple[Series, ...]:
+        """Who is on the chart, the selected candidate last."""
+        return self._series
+
+    @property
     def metrics(self) -> list[str]:
         """What can be shown of the curves that are there."""
         return list(dict.fromkeys(m for s in self._series for m in s.trial.curve.metrics)) or [METRICS[0]]

@@ -31,11 +31,11 @@ class Column:
     """Whether the smallest stands on top at first."""
 
 
-def columns(tasks: tuple[str, ...]) -> tuple[Column, ...]:
+def columns(tasks: tuple[str, ...], glyphs: Glyphs) -> tuple[Column, ...]:
     """The table's columns, those of the tasks included."""
     return (
         Column("Overall", 8, lambda c: c.overall, lambda c: number(c.overall)),
-        Column("gain", 15, lambda c: c.gain.value if c.gain else None, _gain),
+        Column("gain", 15, lambda c: c.gain.value if c.gain else None, lambda c: _gain(c, glyphs)),
         Column("at", 6, lambda c: c.fidelity, lambda c: "whole" if c.updates is None else f"@{c.updates}"),
         Column("seeds", 6, lambda c: float(len(c.seeds)), lambda c: str(len(c.seeds) or "")),
         Column("trained", 9, lambda c: c.seconds, lambda c: duration(c.seconds), True),
@@ -45,9 +45,9 @@ def columns(tasks: tuple[str, ...]) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def _gain(candidate: Candidate) -> str:
+def _gain(candidate: Candidate, glyphs: Glyphs) -> str:
     gain = candidate.gain
-    return f"{signed(gain.value)} ±{gain.half:.1f}" if gain else ""
+    return f"{signed(gain.value)} {glyphs.half}{gain.half:.1f}" if gain else ""
 
 
 def front(candidates: list[Candidate], tasks: tuple[str, ...]) -> frozenset[str]:
@@ -68,7 +68,7 @@ class Leaderboard(LinesPane):
         self._glyphs = glyphs
         self._state = Shown()
         self._tasks: tuple[str, ...] = ()
-        self._columns = columns(())
+        self._columns = columns((), glyphs)
         self._rows: list[Candidate] = []
         self._front: frozenset[str] = frozenset()
         self._node: str | None = None
@@ -91,7 +91,7 @@ class Leaderboard(LinesPane):
         scored = [c for c in snapshot.candidates.values() if c.overall is not None]
         tasks = tuple(dict.fromkeys(task for c in scored for task, _ in c.tasks))
         if tasks != self._tasks:
-            self._tasks, self._columns = tasks, columns(tasks)
+            self._tasks, self._columns = tasks, columns(tasks, self._glyphs)
         self._front = front(scored, tasks)
         self._rows = [c for c in scored if self._state.query.fits(c)]
         self._sort()
@@ -101,7 +101,7 @@ class Leaderboard(LinesPane):
         known = [c for c in self._rows if column.value(c) is not None]
         known.sort(key=lambda c: column.value(c), reverse=column.upwards is self._reversed)  # type: ignore[arg-type, return-value]
         if column.name in ("Overall", *self._tasks):  # those of a rung do not compare with whole ones
-            known.sort(key=lambda c: -c.fidelity)
+            known.sort(key=lambda c: c.fidelity, reverse=not self._reversed)
         self._rows = known + [c for c in self._rows if column.value(c) is None]
         arrow = ("v", "^") if self._glyphs.ascii else ("▾", "▴")
         self.border_title = f"6 leaderboard by {column.name} {arrow[column.upwards is not self._reversed]}"

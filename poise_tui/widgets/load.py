@@ -85,7 +85,7 @@ def _gpu(gpu: Gpu, history: Sequence[Machine], glyphs: Glyphs) -> Iterator[Conte
         yield _line("power", powers, most, f"{gpu.power:.0f} W", glyphs)
     if gpu.temperature is not None:
         yield _line(
-            "temperature", [g.temperature if g else None for g in past], 100.0, f"{gpu.temperature:.0f} °C", glyphs
+            "temperature", [g.temperature if g else None for g in past], 100.0, f"{gpu.temperature:.0f} C", glyphs
         )
 
 

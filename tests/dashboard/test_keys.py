@@ -121,7 +121,7 @@ async def test_read_only_refuses_every_key_that_steers(folder: RunFolder) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         steering = [k.keys.split(",")[0] for k in KEYS if k.steers]
-        assert len(steering) == 11
+        assert len(steering) == 13
         await pilot.press("j", *steering, "y")
         assert app.sent == [] and not isinstance(app.screen, Question)
 
