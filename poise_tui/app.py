@@ -16,8 +16,8 @@ from engine.archive.folder import RunFolder
 from engine.errors import PoiseError
 from poise_tui.alerts import alerts
 from poise_tui.commanding import Commanding
-from poise_tui.feed import FolderFeed
-from poise_tui.screens.keys import SCREENS, Keymap
+from poise_tui.feed import Feed, FolderFeed
+from poise_tui.screens.keys import SCREENS, Key, Keymap
 from poise_tui.screens.make import make_screen
 from poise_tui.snapshot import Snapshot
 from poise_tui.state import Shown
@@ -60,6 +60,7 @@ class PoiseApp(Taking, Commanding):
         terminal: TerminalOptions | None = None,
         clock: Callable[[], float] = time.time,
         keymap: Keymap | None = None,
+        extra: tuple[Key, ...] = (),
     ) -> None:
         """
         Args:
@@ -68,11 +69,14 @@ class PoiseApp(Taking, Commanding):
             readonly: refuse every key that changes the run.
             terminal: how to treat the terminal.
             clock: unix time.
+            extra: keys besides those of `keys.KEYS`, for the help.
             keymap: keys that are not the usual ones, see `poise_tui.settings`.
         """
         styles = sorted(styles_folder().glob("*.tcss"))
         terminal = terminal or TerminalOptions()
-        super().__init__(readonly=readonly, keymap=keymap or {}, clock=clock, terminal=terminal, css_path=styles)
+        super().__init__(
+            readonly=readonly, keymap=keymap or {}, clock=clock, terminal=terminal, extra=extra, css_path=styles
+        )
         self.failure: PoiseError | None = None
         """Why the run could not be started; the application has ended then."""
         self._starting = starting
@@ -121,10 +125,14 @@ class PoiseApp(Taking, Commanding):
             if not self._leaving.is_set():
                 self.call_from_thread(self.exit, return_code=int(error.code))
 
+    def make_feed(self, folder: RunFolder) -> Feed:
+        """What tells of a run."""
+        return FolderFeed(folder)
+
     @work(thread=True, group="follow")
     def follow(self, folder: RunFolder) -> None:
         """Poll the run's folder until the end; every change becomes a message."""
-        feed, last, live = FolderFeed(folder), None, False
+        feed, last, live = self.make_feed(folder), None, False
         worker = get_current_worker()
         while not (worker.is_cancelled or self._leaving.is_set()):
             snapshot = feed.poll()

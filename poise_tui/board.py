@@ -11,7 +11,7 @@ from textual.app import App
 from poise_tui.alerts import Alert
 from poise_tui.format import choose_glyphs
 from poise_tui.screens.base import View
-from poise_tui.screens.keys import Keymap
+from poise_tui.screens.keys import Key, Keymap
 from poise_tui.state import Shown
 from poise_tui.terminal import TerminalOptions, clipboard, notice
 from poise_tui.widgets.pane import NodeSelected, Wanted
@@ -31,10 +31,13 @@ class Board(App[None]):
         readonly: bool,
         keymap: Keymap,
         terminal: TerminalOptions,
+        extra: tuple[Key, ...] = (),
         clock: Callable[[], float] = time.time,
         css_path: Any = None,
     ) -> None:
         super().__init__(css_path=css_path)
+        self.extra = extra
+        """Keys besides those that are always there."""
         self.readonly, self.keymap, self.clock, self.terminal = readonly, keymap, clock, terminal
         self.glyphs = choose_glyphs(terminal.glyphs)
         self.set_class(self.glyphs.ascii, "-ascii")

@@ -69,7 +69,7 @@ class Commanding(Steering):
 
     def action_help(self) -> None:
         """All keys."""
-        self.push_screen(Help(self.keymap))
+        self.push_screen(Help(self.keymap, self.extra))
 
     def action_leave(self) -> None:
         """Leave at once where nothing goes on; else ask what becomes of the run."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic, time
+from typing import Protocol
 
 from engine.archive.events import EventReader, JsonLinesReader
 from engine.archive.folder import RunFolder, shown_status
@@ -22,6 +23,17 @@ STATUS_SECONDS = 1.0
 
 LIVE = ("running", "paused")
 """Statuses of a run that an engine should be working on."""
+
+
+class Feed(Protocol):
+    """What the dashboard polls, from one thread."""
+
+    behind: bool
+    """Whether the last poll left something undone."""
+
+    def poll(self) -> Snapshot:
+        """The run as it is now; the same object again if nothing is new."""
+        ...
 
 
 class FolderFeed:

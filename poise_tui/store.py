@@ -1,19 +1,18 @@
 """Folds the run's events into immutable snapshots, at the cost of the new events only."""
 
-import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import fields, replace
 from types import MappingProxyType
 
 from engine.archive.events import Event
+from poise_tui.columns import Columns
 from poise_tui.commands.progress import Progress
-from poise_tui.documents import candidate_of, limits_of, machine_of, plottable, score_of
+from poise_tui.documents import candidate_of, limits_of, machine_of, score_of
 from poise_tui.format import one_line
 from poise_tui.snapshot import (
-    METRICS,
-    PART,
     Branch,
     Candidate,
     Curve,
@@ -34,8 +33,6 @@ SAMPLES = 900
 COMMANDS = 64
 """How many commands it is remembered of that they were obeyed."""
 
-MOST_COLUMNS = len(METRICS) + 16
-
 UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What an event raises that has not the promised shape."""
 
@@ -46,7 +43,9 @@ class Store:
     def __init__(self) -> None:
         self._snapshot = Snapshot()
         self._candidates: dict[str, Candidate] = {}
-        self._columns: dict[str, _Columns] = {}
+        self._columns: dict[str, Columns] = {}
+        self._curves: dict[str, Curve] = {}
+        """Of a copied store: curves that have not grown since."""
         self._owner: dict[str, str] = {}
         """Which candidate a trial belongs to."""
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
@@ -88,6 +87,19 @@ class Store:
         """Since when the run's engine, which should be there, says nothing."""
         if self._run is not None and self._run.silent_since != since:
             self._run = replace(self._run, silent_since=since)
+
+    def copy(self) -> "Store":
+        """Another store that goes on by itself from this state; what never changes is shared."""
+        other = Store()
+        other._snapshot, other._run, other._dropped = self.snapshot(), self._run, self._dropped
+        other._candidates, other._owner = dict(self._candidates), dict(self._owner)
+        trials = (trial for candidate in self._candidates.values() for trial in candidate.trials)
+        other._curves = {trial.id: trial.curve for trial in trials}
+        other._log.extend(self._log)
+        other._samples.extend(self._samples)
+        other._steered.extend(self._steered)
+        other._progress = deepcopy(self._progress)
+        return other
 
     def snapshot(self) -> Snapshot:
         """The state now. What did not change is the same object as in the snapshot before, itself included."""
@@ -173,7 +185,7 @@ class Store:
         )
         candidate = self._candidates[str(data["candidate"])]
         self._owner[trial.id] = candidate.id
-        self._columns[trial.id] = _Columns()
+        self._columns[trial.id] = Columns()
         self._put(replace(candidate, trials=(*(t for t in candidate.trials if t.id != trial.id), trial)))
 
     def _trial_updated(self, event: Event) -> None:
@@ -190,6 +202,8 @@ class Store:
 
     def _trial_metrics(self, event: Event) -> None:
         trial = self._trial(event)
+        if trial.id not in self._columns:
+            self._columns[trial.id] = Columns.of(self._curves.pop(trial.id))
         columns = self._columns[trial.id]
         step = trial.step
         for point in event.data["points"]:
@@ -241,34 +255,6 @@ class Store:
     def _put(self, candidate: Candidate) -> None:
         self._candidates[candidate.id] = candidate
         self._new_candidates = True
-
-
-class _Columns:
-    """The growing side of a `Curve`; a column begins when its metric is first measured."""
-
-    def __init__(self) -> None:
-        self.steps: array[float] = array("d")
-        self.values: dict[str, array[float]] = {}
-
-    def append(self, step: int, point: Json) -> None:
-        """Add an update; one that a resumed training repeats is there already."""
-        if self.steps and step <= self.steps[-1]:
-            return
-        found = {metric: point[metric] for metric in METRICS if point.get(metric) is not None}
-        found |= {PART + one_line(name): value for name, value in (point.get("parts") or {}).items()}
-        for metric, value in found.items():
-            if metric not in self.values:
-                if len(self.values) == MOST_COLUMNS:  # names of parts come from untrusted code
-                    continue
-                self.values[metric] = array("f", [math.nan]) * len(self.steps)
-            self.values[metric].append(plottable(value))
-        self.steps.append(step)
-        for column in self.values.values():
-            if len(column) < len(self.steps):
-                column.append(math.nan)
-
-    def curve(self) -> Curve:
-        return Curve(self.steps, self.values, len(self.steps))
 
 
 def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:

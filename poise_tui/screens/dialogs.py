@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from poise_tui.screens.keys import KEYS, Keymap, same_as, shown
+from poise_tui.screens.keys import KEYS, Key, Keymap, same_as, shown
 
 
 class Question(ModalScreen[str | None]):
@@ -52,17 +52,18 @@ class Help(ModalScreen[None]):
         *same_as("page-up", action="scroll(-20)"),
     ]
 
-    def __init__(self, keymap: Keymap) -> None:
+    def __init__(self, keymap: Keymap, extra: tuple[Key, ...] = ()) -> None:
         """
         Args:
             keymap: the keys that are not the usual ones.
+            extra: further keys, told first.
         """
         super().__init__()
-        self._keymap = keymap
+        self._keymap, self._keys = keymap, (*extra, *KEYS)
 
     def compose(self) -> ComposeResult:
         lines: list[Content] = []
-        for section in dict.fromkeys(key.section for key in KEYS):
+        for section in dict.fromkeys(key.section for key in self._keys):
             lines += [Content("")] if lines else []
             lines.append(Content.styled(section, "bold $primary"))
             lines += [
@@ -71,7 +72,7 @@ class Help(ModalScreen[None]):
                     (f"{key.id:<16}", "$foreground 60%"),
                     key.help,
                 )
-                for key in KEYS
+                for key in self._keys
                 if key.section == section
             ]
         with VerticalScroll(classes="dialog", can_focus=False):
