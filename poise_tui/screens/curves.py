@@ -24,5 +24,8 @@ class CurvesScreen(View):
         self.query_one(Curves).show(shown)
         self.query_one(Lineage).show(shown)
 
+    def went_back(self) -> bool:
+        return super().went_back() or self.query_one(Curves).no_cross()
+
     def action_step(self, rows: int) -> None:
         self.query_one(Lineage).step(rows)

@@ -5,6 +5,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from poise_tui.snapshot import Trial
 from poise_tui.widgets.decimation import Point, Range
@@ -110,8 +111,12 @@ def logarithms(pieces: Pieces) -> Pieces:
     return [piece for piece in found if piece]
 
 
-def band(lines: Sequence[Pieces]) -> dict[int, tuple[float, float]]:
-    """The lowest and the highest value of several curves in each column in which there are at least two of them."""
+def band(lines: Sequence[Pieces], reach: float) -> dict[int, tuple[float, float]]:
+    """The lowest and the highest value of several curves in each column in which there are at least two of them.
+
+    Args:
+        reach: columns from one update to the next; those between are filled, straight from one to the other.
+    """
     found: dict[int, list[float]] = {}
     there: dict[int, int] = {}
     for pieces in lines:
@@ -120,7 +125,14 @@ def band(lines: Sequence[Pieces]) -> dict[int, tuple[float, float]]:
         for piece in pieces:
             for column, value in piece:
                 found.setdefault(column, []).append(value)
-    return {column: (min(values), max(values)) for column, values in found.items() if there[column] > 1}
+    ends = {column: (min(values), max(values)) for column, values in sorted(found.items()) if there[column] > 1}
+    for left, right in pairwise(list(ends)):
+        if right - left <= reach + 1:  # farther apart there is a gap between them
+            for column in range(left + 1, right):
+                share = (column - left) / (right - left)
+                low, high = ((1 - share) * a + share * b for a, b in zip(ends[left], ends[right], strict=True))
+                ends[column] = (low, high)
+    return ends
 
 
 def value_at(steps: Sequence[float], values: Sequence[float], at: float | None) -> float | None:

@@ -95,8 +95,9 @@ class Plot:
         longest = max((s.trial.steps for s in series), default=1)
         across = look.across(longest)
         raw = [self._line(s.trial, metric, look, across, canvas.columns) for s in series]
+        reach = canvas.columns / max(1.0, across.high - across.low)
         bands = [
-            band([self._line(t, metric, look, across, canvas.columns) for t in s.seeds])
+            band([self._line(t, metric, look, across, canvas.columns) for t in s.seeds], reach)
             if look.bands and len(s.seeds) > 1
             else {}
             for s in series
