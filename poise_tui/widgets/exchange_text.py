@@ -39,13 +39,13 @@ def exchange(calls: Sequence[Call]) -> Content:
         head = Content.styled(f"{one_line(call.purpose)} by {one_line(call.model)}", "bold $primary")
         lines += [Content("")] if lines else []
         lines.append(Content.assemble(head, (f"  {cost}", MUTED)))
-        for role, text in call.messages:
-            lines += [Content.styled(f"{one_line(role)}:", "bold"), Content.styled(many_lines(text), MUTED)]
         lines.append(Content.styled("answer:", "bold"))
         if call.answer is not None:
             lines.append(Content(many_lines(call.answer)))
         else:
             lines.append(Content.styled(one_line(call.error or "none"), "$error"))
+        for role, text in call.messages:  # after the answer: they are long, and mostly the same
+            lines += [Content.styled(f"asked, {one_line(role)}:", "bold"), Content.styled(many_lines(text), MUTED)]
     return Content("\n").join(lines)
 
 

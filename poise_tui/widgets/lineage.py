@@ -10,6 +10,7 @@ from poise_tui.arrange import arrange, dead_lineages
 from poise_tui.format import Glyphs, number, shorten, signed
 from poise_tui.snapshot import Branch, Candidate, Snapshot
 from poise_tui.state import Shown
+from poise_tui.widgets.columns import FROM, extra
 from poise_tui.widgets.pane import LinesPane, NodeSelected
 
 STATUSES = (
@@ -46,6 +47,8 @@ class Lineage(LinesPane):
         """
         super().__init__(id="lineage")
         self._glyphs, self._full = glyphs, full
+        if full:
+            self.border_subtitle = "Overall or @update, vs root; reward, scored at, seeds, training time"
         self._state = Shown()
         self._rows: tuple[Branch, ...] = ()
         self._folded: set[str] = set()
@@ -180,7 +183,8 @@ class Lineage(LinesPane):
         glyph = glyphs.status.get(candidate.status, "?")
         name = candidate.name + (f" {glyphs.folded}" if candidate.id in self._folded else "")
         half = HALF if width >= WIDE else 0
-        room = max(4, width - NUMBERS - half - len(guides) - 2)
+        more = f" {extra(candidate, glyphs)}" if self._full and width >= FROM else ""
+        room = max(4, width - NUMBERS - half - len(guides) - 2 - len(more))
         best = self._snapshot.best is candidate
         label = set_cell_size(shorten(f"{candidate.id} {name}", room, glyphs), room)
         named = style("lineage--best") if best else status if candidate.status == "pruned" else Style()
@@ -189,6 +193,7 @@ class Lineage(LinesPane):
             (f"{glyph} ", status),
             (label, named),
             *self._numbers(candidate, status, half),
+            (more, style("lineage--guide")),
         ]
 
     def _guides(self, branch: Branch, room: int) -> str:
