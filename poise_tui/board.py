@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from textual.app import App
+from textual.filter import Monochrome, NoColor
 
 from poise_tui.alerts import Alert
 from poise_tui.format import choose_glyphs
@@ -39,6 +40,8 @@ class Board(App[None]):
         self.extra = extra
         """Keys besides those that are always there."""
         self.readonly, self.keymap, self.clock, self.terminal = readonly, keymap, clock, terminal
+        if self.no_color:  # Textual means shades of grey by that
+            self._filters = [NoColor() if isinstance(found, Monochrome) else found for found in self._filters]
         self.glyphs = choose_glyphs(terminal.glyphs)
         self.set_class(self.glyphs.ascii, "-ascii")
         self.shown = Shown()
