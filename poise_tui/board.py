@@ -13,6 +13,7 @@ from poise_tui.alerts import Alert
 from poise_tui.format import choose_glyphs
 from poise_tui.screens.base import View
 from poise_tui.screens.keys import Key, Keymap
+from poise_tui.snapshot import Candidate
 from poise_tui.state import Shown
 from poise_tui.terminal import TerminalOptions, clipboard, notice
 from poise_tui.widgets.pane import NodeSelected, Wanted
@@ -56,6 +57,14 @@ class Board(App[None]):
         screen = self.screen_stack[0]
         assert isinstance(screen, View)
         return screen
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """The candidate that verbs are about: the one under the cursor, whose message may still be on its way."""
+        node = self.view.node()
+        if node is not None and node != self.shown.selected:
+            self.change(selected=node)
+        return self.shown.candidate
 
     def change(self, **fields: Any) -> None:
         """Another state, and the screen in front shows it."""

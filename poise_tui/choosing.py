@@ -38,7 +38,7 @@ class Choosing(Board):
 
     def jump_target(self, where: str) -> Candidate | None:
         """The candidate that a jump leads to."""
-        snapshot, selected = self.shown.snapshot, self.shown.candidate
+        snapshot, selected = self.shown.snapshot, self.candidate
         if where == "best":
             return snapshot.best
         if where == "parent":
@@ -95,7 +95,7 @@ class Choosing(Board):
 
     def action_overlay(self) -> None:
         """Keep the selected candidate's curve, or let it go."""
-        if (candidate := self.shown.candidate) is not None:
+        if (candidate := self.candidate) is not None:
             kept = self.shown.overlaid
             without = tuple(node for node in kept if node != candidate.id)
             self.change(overlaid=without if candidate.id in kept else (*kept, candidate.id))

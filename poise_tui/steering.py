@@ -79,7 +79,7 @@ class Steering(Board):
         """The node to steer; None after saying why there is none."""
         if self.refused():
             return None
-        candidate = self.shown.candidate
+        candidate = self.candidate
         if candidate is None:
             self.notify("no node is selected", severity="warning")
         return candidate

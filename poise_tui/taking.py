@@ -37,7 +37,7 @@ class Taking(Managing):
         self.push_screen(Question(f"Write a file into {Path.cwd()}", answers), decide)
 
     def _take(self, kind: str) -> None:
-        folder, candidate = self.shown.folder, self.shown.candidate
+        folder, candidate = self.shown.folder, self.candidate
         name = f"poise-{folder.id if folder else 'dashboard'}"
         match kind:
             case "svg":

@@ -10,6 +10,13 @@ Layer = Mapping[int, int]
 """One line by itself: the bits of the characters it touches, by their place, counted row by row."""
 
 
+def _stippled(cell: Cell, column: int, y: int, ends: tuple[int, int]) -> bool:
+    """Whether a shaded area has a dot there: thin enough that lines over it stand out, with an edge of its own."""
+    if cell.rows < 4:
+        return (column + y) % 2 == 0
+    return column % 2 == 0 and (y in ends or (column + y) % 4 < 2)
+
+
 class Canvas:
     """A rectangle of characters to draw lines into; each character belongs to the line drawn last."""
 
@@ -51,7 +58,7 @@ class Canvas:
             top, bottom = round((upward.high - high) * scale), round((upward.high - low) * scale)
             for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
                 down, row = divmod(y, cell.rows)
-                if bits := cell.stipple or (cell.dots[row][side] if (column + y) % 2 == 0 else 0):
+                if bits := cell.stipple or (cell.dots[row][side] if _stippled(cell, column, y, (top, bottom)) else 0):
                     place = down * self.width + across
                     layer[place] = layer.get(place, 0) | bits
         return layer

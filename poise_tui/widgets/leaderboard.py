@@ -123,6 +123,9 @@ class Leaderboard(LinesPane):
     def _place(self) -> int:
         return next((i for i, c in enumerate(self._rows) if c.id == self._node), 0)
 
+    def node(self) -> str | None:
+        return self._node
+
     def go_to(self, node: str) -> None:
         self._node = node
         self._reveal()

@@ -85,6 +85,9 @@ class Lineage(LinesPane):
                 if snapshot.candidates[node] is not known.candidates[node]:
                     self.refresh_line(place)
 
+    def node(self) -> str | None:
+        return self.selected.id if self.selected is not None else None
+
     def go_to(self, node: str) -> None:
         """Put the cursor on a node, unfolding what hides it."""
         if all(branch.id != node for branch in self._rows):

@@ -50,6 +50,10 @@ class Pane:
         """How many rows a page has."""
         return 1
 
+    def node(self) -> str | None:
+        """The candidate under the cursor, in a list of them."""
+        return None
+
     def go_to(self, node: str) -> None:
         """Put the cursor on a candidate, in a list of them."""
 

@@ -205,3 +205,12 @@ async def test_while_a_filter_is_typed_the_tree_follows_and_esc_takes_it_back(tm
         await until(pilot, lambda: app.shown.query.text == "gain>0", "it holds")
         await pilot.press("escape")
         await until(pilot, lambda: not app.shown.query, "Esc clears it")
+
+
+async def test_a_verb_is_about_the_node_under_the_cursor_however_fast_one_types(tmp_path: Path) -> None:
+    app = Recorder(folder=recorded.write(tmp_path, status="running"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.shown.selected == "c000", "the run")
+        app.view.action_step(1)
+        app.action_pin()  # before any message of the cursor is handled
+        assert app.sent == [("pin", "c001")]
