@@ -43,6 +43,9 @@ class Detail(BoxPane):
     def on_mount(self) -> None:
         self._say_tabs()
 
+    def on_resize(self) -> None:
+        self._say_tabs()
+
     def show(self, shown: Shown) -> None:
         """Show the selected candidate; nothing happens if nothing of it changed."""
         before, self._candidate = self._candidate, shown.candidate
@@ -90,6 +93,11 @@ class Detail(BoxPane):
             Content.styled(f" {tab} ", "reverse bold" if i == self._tab else "$foreground 60%")
             for i, tab in enumerate(TABS)
         ]
+        # From the left, so that the one on show is always there.
+        before = parts[: self._tab + 1]
+        while len(before) > 1 and self.size.width and sum(part.cell_length for part in before) > self.size.width:
+            del before[0]
+        parts = before + parts[self._tab + 1 :]
         self.query_one("#tabs", Static).update(Content("").join(parts), layout=False)
 
     def _load(self) -> None:
