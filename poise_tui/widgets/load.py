@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from textual.content import Content
 from textual.events import Resize
 
-from poise_tui.format import Glyphs, number, share
+from poise_tui.format import Glyphs, duration, number, share
 from poise_tui.snapshot import ENDED, Gpu, Machine, Snapshot
 from poise_tui.state import Shown
 from poise_tui.widgets.text import TextView
@@ -48,10 +48,10 @@ def lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Iterator[Content]:
         yield Content("no sample of the machine yet: the engine takes one every two seconds")
         return
     ended = snapshot.run is not None and snapshot.run.shown in ENDED
-    minutes = len(snapshot.samples) * 2 / 60
-    yield Content.styled(f"the last {minutes:.0f} minutes" + (", until the engine ended" if ended else ""), MUTED)
-    room = max(8, width - LABEL - FIGURE)
-    history = snapshot.samples[-room:]
+    history = snapshot.samples[-max(8, width - LABEL - FIGURE) :]
+    span = duration(history[-1].time - history[0].time)
+    until = ", until the engine ended" if ended else ""
+    yield Content.styled(f"the last {span}{until}; the newest is at the right", MUTED)
     for gpu in machine.gpus:
         yield from _gpu(gpu, history, glyphs)
     if not machine.gpus:
