@@ -20,6 +20,7 @@ from engine.archive.event_kinds import EVENT_KINDS
 from engine.profiles import schema
 from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
 from poise_tui.cli import SECTIONS, Commands, poise
+from poise_tui.screens.keys import KEYS, shown
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "docs" / "reference.md"
@@ -147,6 +148,19 @@ def events() -> Iterator[str]:
     )
 
 
+def keys() -> Iterator[str]:
+    """What the dashboard's table of verbs says."""
+    yield "## Keys of the dashboard\n"
+    yield "Names are for `:` and for the configuration; see [dashboard](dashboard.md).\n"
+    for section in dict.fromkeys(key.section for key in KEYS):
+        rows = [
+            f"| {cell(shown(key, {}))} | `{key.id}{f' {key.argument}' if key.argument else ''}` | {cell(key.help)} |"
+            for key in KEYS
+            if key.section == section
+        ]
+        yield "\n".join([f"### {section}\n", "| key | name | |", "|---|---|---|", *rows]) + "\n"
+
+
 def cell(text: str) -> str:
     """Text that may stand in a table."""
     return cell_text(text).replace("|", "\\|")
@@ -164,7 +178,7 @@ def code(text: str) -> str:
 
 def reference() -> str:
     """The whole document."""
-    parts = [HEAD, *commands(), *profile(), *contract(), *events()]
+    parts = [HEAD, *commands(), *profile(), *contract(), *events(), *keys()]
     return "\n".join(parts).rstrip() + "\n"
 
 
