@@ -4,18 +4,23 @@ It never imports the candidate's code, reads of its files only the adapter's wei
 finds the base as it was when the run began, before and after.
 """
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.archive.files import folder_sha256
 from engine.errors import PoiseError
+from engine.generation.choice import uses_vllm
 from engine.profiles.load_model import load_base, model_dir
 from engine.scoring.adapter import merge_adapter
 from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
 from engine.scoring.sampling import sample
-from engine.tasks import Grade, load_taskset
+from engine.tasks import Grade, TaskSet, load_taskset
+
+Draw = Callable[[Sequence[str], int, int, float, str], list[list[tuple[str, bool]]]]
+"""Prompts, samples of each, most tokens, temperature, seed -> for each prompt its samples: (text, truncated)."""
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +41,8 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         PoiseError: the model, the adapter or the tasks do not load, the base has changed, or a figure of the profile
             is unusable.
     """
+    if job.get("gpu") is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(job["gpu"])  # in time: nothing has touched CUDA in this process
     import torch
 
     start = time.monotonic()
@@ -48,6 +55,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     model, tokenizer = load_base(profile["model"])
     if job["adapter"] is not None:
         model = merge_adapter(model, Path(job["adapter"]), profile["model"])
+    draw = _sampler(profile, model, tokenizer, tasks, job)
     outcomes: dict[str, list[list[int]]] = {}
     ks: dict[str, int] = {}
     said: list[tuple[str, bool]] = []
@@ -58,14 +66,11 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         if not 1 <= k <= samples:
             raise PoiseError(f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]")
         questions = tasks.problems(job["split"], task, _of(score["problems"], task), job["score_seed"])
-        groups = sample(
-            model,
-            tokenizer,
+        groups = draw(
             [question.prompt for question in questions],
             samples,
             score["max_completion_length"],
             score["temperature"],
-            score["batch_size"],
             f"{task}:{job['score_seed']}",
         )
         grades: list[list[Grade]] = [
@@ -94,6 +99,28 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         },
         "seconds": time.monotonic() - start,
     }
+
+
+def _sampler(profile: Mapping[str, Any], model: Any, tokenizer: Any, tasks: TaskSet, job: Mapping[str, Any]) -> Draw:
+    """Who samples: vLLM where the run was begun with it, else transformers, on the GPU where there is one."""
+    import torch
+
+    score = profile["score"]
+    if not uses_vllm(profile):
+        model.to("cuda" if torch.cuda.is_available() else "cpu")
+        return lambda prompts, samples, most, temperature, seed: sample(
+            model, tokenizer, prompts, samples, most, temperature, score["batch_size"], seed
+        )
+    from engine.scoring.sampling_vllm import VllmSampler
+
+    asked = [
+        question.prompt
+        for task in tasks.names
+        for question in tasks.problems(job["split"], task, _of(score["problems"], task), job["score_seed"])
+    ]
+    longest = max(len(ids) for ids in tokenizer(asked)["input_ids"]) + score["max_completion_length"]
+    share = profile["generation"]["memory_share"]
+    return VllmSampler(model, tokenizer, model_dir(profile["model"]), share, longest).sample
 
 
 def _of(figure: int | Mapping[str, int], task: str) -> int:
