@@ -15,6 +15,7 @@ import tomli_w
 from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
+from engine.archive.formats import FORMAT, require_format
 from engine.errors import Exit, PoiseError
 from engine.loop.confinement import floor_of
 from engine.loop.machine import gpu_names
@@ -42,6 +43,7 @@ class RunConfig:
         sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
         notes: folder of the user's own notes, or "".
         controls: candidates of the control arm, besides `candidates`.
+        format: of the run's folder, see `engine.archive.formats`.
     """
 
     id: str
@@ -60,6 +62,7 @@ class RunConfig:
     sandbox_floor: str = DEFAULT_FLOOR
     notes: str = ""
     controls: int = 0
+    format: int = 1
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -89,6 +92,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
         notes=_notes(request.get("notes")),
         controls=int(request.get("controls") or 0),
+        format=FORMAT,
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -103,8 +107,9 @@ def read_config(folder: RunFolder) -> RunConfig:
     """The configuration of a run that exists.
 
     Raises:
-        PoiseError: run.toml is missing or damaged.
+        PoiseError: run.toml is missing or damaged, or of a newer version.
     """
+    require_format(folder.path)
     try:
         return RunConfig(**tomllib.loads(folder.config.read_text(encoding="utf-8")))
     except FileNotFoundError:

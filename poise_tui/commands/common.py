@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.profiles.schema import known_profiles
+from poise_tui.completing import complete_run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +41,7 @@ weak_sandbox_option: Callable[[F], F] = click.option(
     "--allow-weak-sandbox", is_flag=True, help="Run candidate code although layers of the sandbox are missing."
 )
 
-run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
+run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 
 
 def absolute_profile(profile: str) -> str:

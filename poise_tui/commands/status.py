@@ -13,7 +13,7 @@ from engine.archive.estimate import cost_to_go, recent_calls
 from engine.archive.export import baseline
 from engine.archive.folder import RunFolder, default_runs_dir, list_runs, shown_status
 from engine.archive.store import read_archive
-from engine.errors import PoiseError
+from engine.errors import Exit, PoiseError
 from engine.process.registry import live_engines
 from engine.stats.noise import expected_best
 from poise_tui import client
@@ -125,8 +125,9 @@ def _row(folder: RunFolder) -> tuple[str, str, str, str, str, str]:
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.created()))
     try:
         s = summary(folder)
-    except PoiseError:
-        return name, "unreadable", "", "", "", created
+    except PoiseError as error:
+        newer = error.code is Exit.REFUSED
+        return name, "of a newer version" if newer else "unreadable", "", "", "", created
     best = f"{s['best'][0]['overall']:.1f} {one_line(s['best'][0]['name'])}" if s["best"] else ""
     return (
         name,
