@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import json
 import random
 import shutil
@@ -30,6 +29,7 @@ from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
+from engine.scoring.adapter import adapter_sha256
 
 RUN = 0
 """The run whose problems, prompts and seeds these are."""
@@ -77,13 +77,7 @@ async def one(executor: LocalExecutor, profile: dict[str, Any], entry: Entry, fo
         row["train_seconds"].append(spent)
         for split in ("development", "confirmation") if until == end else ("development",):
             row["scores"].append(await scored(executor, profile, folder, split, until))
-    return row | {"adapter": weights_sha256(folder / "adapter"), "curves": curves(folder / "metrics.jsonl")}
-
-
-def weights_sha256(adapter: Path) -> str:
-    """Of the weights alone: the files beside them name this machine's folders."""
-    with (adapter / "adapter_model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return row | {"adapter": adapter_sha256(folder / "adapter"), "curves": curves(folder / "metrics.jsonl")}
 
 
 async def scored(
