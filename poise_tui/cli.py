@@ -13,7 +13,7 @@ from engine.errors import Exit, PoiseError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Discover": {"run": "run", "resume": "steer", "pause": "steer", "stop": "steer"},
-    "Watch": {"attach": "attach", "ls": "status", "status": "status"},
+    "Watch": {"attach": "attach", "ls": "status", "status": "status", "serve": "serve"},
     "Steer": {
         "prune": "steer",
         "restore": "steer",
@@ -25,7 +25,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "inject": "suggest",
     },
     "Prove": {"confirm": "study", "ablate": "study"},
-    "Take away": {"export": "export", "report": "report", "compare": "compare", "gc": "gc"},
+    "Take away": {"export": "export", "report": "report", "compare": "compare", "log": "log"},
+    "Tidy": {"gc": "gc"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
     "When in doubt": {"doctor": "doctor", "completion": "completion"},
 }

@@ -1,6 +1,7 @@
 """What several commands share."""
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ import click
 
 from engine.profiles.schema import known_profiles
 from poise_tui.completing import complete_run
+
+WEB_DRIVER = "web_driver"
+"""Of textual, in the environment where `poise serve` has started us."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,5 +54,5 @@ def absolute_profile(profile: str) -> str:
 
 
 def on_terminal() -> bool:
-    """Whether a dashboard can be shown: somebody sees our output and can type."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether a dashboard can be shown: somebody sees our output and can type, in a terminal or in a browser."""
+    return WEB_DRIVER in os.environ.get("TEXTUAL_DRIVER", "") or (sys.stdin.isatty() and sys.stdout.isatty())

@@ -128,8 +128,11 @@ def test_every_import_is_declared_and_every_dependency_is_imported() -> None:
     assert set(REQUIREMENTS) <= needed, "declared, not imported"
 
 
+PINNED = (("trl", "1.16.0"), ("textual", "8.2.8"), ("tinydb", "4.9.0"), ("textual-serve", "1.1.3"))
+
+
 def test_what_is_private_to_a_library_is_pinned_exactly() -> None:
-    for name, version in (("trl", "1.16.0"), ("textual", "8.2.8"), ("tinydb", "4.9.0")):
+    for name, version in PINNED:
         assert str(REQUIREMENTS[name].specifier) == f"=={version}"
 
 
@@ -149,7 +152,7 @@ def test_the_ranges_have_room_for_what_the_extras_want() -> None:
     assert "0.31.0" in EXTRAS["vllm"]["vllm"].specifier
     assert "0.32.0" not in EXTRAS["vllm"]["vllm"].specifier
     assert "2.60.0" in EXTRAS["ray"]["ray"].specifier
-    assert set(EXTRAS) == {"vllm", "ray", "tasks", "dev"}
+    assert set(EXTRAS) == {"vllm", "ray", "tasks", "log", "dev"}
 
 
 def test_constraints_fit_the_declared_ranges_and_leave_torch_to_the_makefile() -> None:
