@@ -89,7 +89,8 @@ def test_the_same_seed_draws_the_same_and_a_longer_draw_begins_with_the_shorter(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"data": "nowhere.jsonl"}, "no data file nowhere.jsonl"),
+        ({"data": "/nowhere.jsonl"}, "no data file /nowhere.jsonl"),
+        ({"data": "nowhere.jsonl"}, "give the whole path, or ./nowhere.jsonl beside the profile"),
         ({"data": "owner/name"}, "needs a revision"),
         ({"data": 3}, "give a JSONL file"),
         ({"levels": "5"}, "give a list"),
