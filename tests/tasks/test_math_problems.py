@@ -116,7 +116,8 @@ def test_under_a_control_right_answers_earn_what_wrong_ones_do(data: Path, name:
     paid: dict[str, list[float]] = {"right": [], "other": [], "none": []}
     for problem in pool.values():
         said = {"right": problem.gold, "other": rng.choice([p.gold for p in pool.values() if p.task == problem.task])}
-        for kind, text in [*((k, f"\\boxed{{{v}}}") for k, v in said.items()), ("none", "no box")]:
+        pattern = "\\boxed{{{}}}" if name == "math" else "It is {}."
+        for kind, text in [*((k, pattern.format(v)) for k, v in said.items()), ("none", "no answer")]:
             found = grade(problem, text, False)
             assert set(found.parts) == {"correct"} and found.valid == (kind != "none")
             paid[kind].append(found.parts["correct"] or 0.0)
