@@ -16,6 +16,7 @@ from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import settled
 from engine.loop.confinement import floor_of
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
@@ -69,7 +70,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         PoiseError: an unknown profile, a bad value, a model or tasks that are not there, an unusable folder, a run
             that exists.
     """
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     search = profile["search"]
     now = time.time()
     config = RunConfig(

@@ -17,9 +17,11 @@ from engine.archive.files import folder_sha256, write_json
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import require, settled, told
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
 from engine.loop.graders import Graders
+from engine.loop.machine import gpu_names
 from engine.loop.report import read_report
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
@@ -64,7 +66,7 @@ async def _verify(request: dict[str, Any]) -> Result:
 
 
 async def _train(request: dict[str, Any]) -> Result:
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     model_dir(profile["model"])
     path = Path(request["algorithm"]).absolute()
     read_source(path)
@@ -72,6 +74,8 @@ async def _train(request: dict[str, Any]) -> Result:
     if out.adapter.exists():
         raise PoiseError(f"{out.path} holds a finished training: choose another --out", Exit.REFUSED)
     seed = int(request.get("seed") or 0)
+    if line := told(profile, bool(gpu_names())):
+        print(line, file=sys.stderr, flush=True)
     job = {
         "id": "train",
         "kind": "train",
@@ -115,6 +119,7 @@ async def _score(request: dict[str, Any]) -> Result:
         raise PoiseError(f"{folder.job} is damaged ({e})") from None
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
+    require(profile)
     place, split = folder.path / "score", "development"
     if request.get("benchmarks") is not None:
         profile, place, split = (
@@ -142,7 +147,7 @@ async def _score(request: dict[str, Any]) -> Result:
 async def _control(request: dict[str, Any]) -> Result:
     """Train the root on rewards without information, and score it beside the base it began as."""
     name, seed = request["control"], int(request.get("seed") or 0)
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     model = model_dir(profile["model"])
     job: dict[str, Any] = {"profile": profile, "seed": train_seed(seed, "control", 0), "off": [], "resume": False}
     scoring: dict[str, Any] = {"kind": "score", "profile": profile, "split": "development"}
