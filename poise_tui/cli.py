@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Prove": {"confirm": "study", "ablate": "study"},
     "Take away": {"export": "export", "report": "report", "compare": "compare"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
+    "Prepare": {"fetch": "fetch"},
     "When in doubt": {"doctor": "doctor"},
 }
 """Every command and the module in `poise_tui.commands` that holds it, imported when it is needed."""

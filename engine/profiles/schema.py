@@ -8,11 +8,21 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from engine.errors import Exit, PoiseError
+from engine.profiles.models_folder import is_hub_name
 
 FOLDER = Path(__file__).parent
 
@@ -28,12 +38,21 @@ class _Table(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_unset(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """TOML has no null, and a key that nobody set must not change the protocol of those who do without it."""
+        return {key: value for key, value in given(self).items() if value is not None}
+
 
 class ModelTable(_Table):
     """`[model]`: the base model and its LoRA adapter."""
 
     name: str = Field("tiny", min_length=1)
-    """A model that comes with the program, or a folder (with a `/`, seen from the profile) of safetensors."""
+    """A model that comes with the program, a folder (with a `/`, seen from the profile) of safetensors, or a model of
+    the Hugging Face hub, `owner/name`, that `poise fetch` has put into the models folder."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """Commit of a hub model, 40 hex digits. Unset: the one that `poise fetch` found and wrote down beside the weights;
+    either way it never moves, and scores stand on the sha256 of the weights themselves."""
     lora_r: Count = 16
     lora_alpha: Count = 32
     lora_target: str | list[str] = "all-linear"
@@ -66,6 +85,13 @@ class TrainTable(_Table):
     temperature: Positive = 1.0
     max_completion_length: Count = 24
     """Tokens."""
+    max_prompt_length: Count | None = None
+    """Tokens; longer problems are left out of the training. Unset: none is."""
+    micro_rows: Count | None = None
+    """Rows whose gradient is made at once; an update adds up as many parts as it takes. Unset: what fits into the
+    memory of the machine that a run begins on (docs/profiles.md), whole updates where they fit."""
+    gradient_checkpointing: Literal[True] | None = None
+    """Activations are made again instead of kept: about a third more time, a small part of the memory."""
     threads: Count = 1
     """Of torch; part of the protocol, since sums in another order give other numbers."""
     checkpoint_every: Count
@@ -86,6 +112,11 @@ class TrainTable(_Table):
                 raise ValueError(
                     f"{key} = {getattr(self, key)} must be a multiple of updates_per_batch = {self.updates_per_batch}"
                 )
+        if self.micro_rows is not None and (rows // self.updates_per_batch) % self.micro_rows:
+            raise ValueError(
+                f"micro_rows = {self.micro_rows} must divide the rows of an update, which are "
+                f"prompts_per_batch * group_size / updates_per_batch = {rows // self.updates_per_batch}"
+            )
         return self
 
 
@@ -298,8 +329,11 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     resolved = dict(values)
     for table in ("model", "tasks"):
         name = values[table].get("name") if isinstance(values.get(table), dict) else None
-        if isinstance(name, str) and ("/" in name or name.endswith(".py")):
-            resolved[table] = {**values[table], "name": str(folder / Path(name).expanduser())}
+        if not isinstance(name, str) or not ("/" in name or name.endswith(".py")):
+            continue
+        path = folder / Path(name).expanduser()
+        if table == "tasks" or path.exists() or not is_hub_name(name):
+            resolved[table] = {**values[table], "name": str(path)}
     return resolved
 
 
