@@ -16,6 +16,7 @@ from engine.scoring.adapter import merge_adapter
 from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
 from engine.scoring.sampling import sample
 from engine.tasks import Grade, load_taskset
+from engine.tasks.interface import of_task
 
 
 def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,10 +55,10 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     valid = 0
     benchmarks: dict[str, dict[str, Any]] = {}
     for task in tasks.names:
-        samples, k = _of(score["samples"], task), score["k"] if task in tasks.hard else 1
+        samples, k = of_task(score["samples"], task), score["k"] if task in tasks.hard else 1
         if not 1 <= k <= samples:
             raise PoiseError(f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]")
-        questions = tasks.problems(job["split"], task, _of(score["problems"], task), job["score_seed"])
+        questions = tasks.problems(job["split"], task, of_task(score["problems"], task), job["score_seed"])
         groups = sample(
             model,
             tokenizer,
@@ -94,11 +95,6 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         },
         "seconds": time.monotonic() - start,
     }
-
-
-def _of(figure: int | Mapping[str, int], task: str) -> int:
-    """A figure of the profile: one number for all tasks, or a table by task."""
-    return figure if isinstance(figure, int) else figure[task]
 
 
 def _same_base(wanted: str, found: str, when: str) -> None:

@@ -10,16 +10,23 @@ from typing import Any
 from engine.errors import Exit, PoiseError
 from engine.tasks.interface import Grade, Problem, Split, TaskSet
 
-__all__ = ["Grade", "Problem", "Split", "TaskSet", "load_taskset"]
+__all__ = ["SHIPPED", "Grade", "Problem", "Split", "TaskSet", "load_taskset"]
+
+SHIPPED: Mapping[str, str] = {
+    "tiny": "engine.tasks.tiny",
+    "grade-school": "engine.tasks.grade_school",
+    "math": "engine.tasks.math_problems",
+}
+"""Task sets that come with the program, by name: the module of each."""
 
 
 def load_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet:
-    """The task set called `name`: "tiny", a dotted module, or a path to a `.py` file with `taskset(options)`.
+    """The task set called `name`: one of `SHIPPED`, a dotted module, or a path to a `.py` file with `taskset(options)`.
 
     Raises:
         PoiseError: it is not there, does not load, or is no task set.
     """
-    module = _module("engine.tasks.tiny" if name == "tiny" else name)
+    module = _module(SHIPPED.get(name, name))
     make = getattr(module, "taskset", None)
     if not callable(make):
         raise PoiseError(f"tasks {name!r} have no function taskset(options): add one that returns the task set")

@@ -31,6 +31,7 @@ from engine.errors import PoiseError
 from engine.tasks import Problem, TaskSet, load_taskset
 from engine.tasks.allowance import Allowance, Count, Flood
 from engine.tasks.controls import PARTS, grading
+from engine.tasks.interface import of_task
 
 MAX_WAITING = 1024 * 1024
 """Bytes of answers that may wait for a trainer before its next request is looked at."""
@@ -48,7 +49,8 @@ class Client:
         stream.setblocking(False)
         self.stream = stream
         self.parts = PARTS if control else dict(tasks.part_weights)
-        pool = [p for name in tasks.names for p in tasks.problems("train", name, tasks.pool_size, seed)]
+        sizes = tasks.pool_size
+        pool = [p for name in tasks.names for p in tasks.problems("train", name, of_task(sizes, name), seed)]
         self.problems: dict[str, Problem] = {problem.id: problem for problem in pool}
         self.count = Count(allowance, len(self.problems))
         self.flood: str | None = None

@@ -61,8 +61,10 @@ class TaskSet(Protocol):
         """Reward part -> weight in the training reward."""
 
     @property
-    def pool_size(self) -> int:
-        """Training problems of each task that the grader serves: a small pool is reused often."""
+    def pool_size(self) -> int | Mapping[str, int]:
+        """Training problems of each task that the grader serves, one number or a table by task: a small pool is reused
+        often.
+        """
 
     def problems(self, split: Split, task: str, count: int, seed: int) -> list[Problem]:
         """`count` different problems of one split, the same for the same seed.
@@ -73,3 +75,8 @@ class TaskSet(Protocol):
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
         """Grade the text after the prompt, without its end-of-sequence token; any text gets a grade."""
+
+
+def of_task(figure: int | Mapping[str, int], task: str) -> int:
+    """A figure of one task: one number for all, or a table by task."""
+    return figure if isinstance(figure, int) else figure[task]
