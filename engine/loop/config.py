@@ -17,6 +17,7 @@ from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run
 from engine.errors import Exit, PoiseError
 from engine.loop.confinement import floor_of
+from engine.loop.fitting import bounded_workers, fit
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
@@ -35,7 +36,7 @@ class RunConfig:
         profile: the resolved profile, with its tables.
         lag: see `engine.loop.settled`.
         candidates: nodes besides the root.
-        workers: trainings side by side.
+        workers: trainings side by side, no more than fit into memory.
         llm: who proposes, see `engine.search.models`.
         root: an algorithm file that stands in the place of GRPO, or "".
         hours, usd, gpu_hours: budgets; 0 means none.
@@ -69,7 +70,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         PoiseError: an unknown profile, a bad value, a model or tasks that are not there, an unusable folder, a run
             that exists.
     """
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     search = profile["search"]
     now = time.time()
     config = RunConfig(
@@ -77,7 +78,9 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         created=now,
         seed=int(request.get("seed") or 0),
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
-        workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
+        workers=bounded_workers(
+            _positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1), profile
+        ),
         lag=search["lag"],
         llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",

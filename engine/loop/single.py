@@ -19,6 +19,7 @@ from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
+from engine.loop.fitting import fit
 from engine.loop.graders import Graders
 from engine.loop.report import read_report
 from engine.loop.seeds import score_seed, train_seed
@@ -63,7 +64,7 @@ async def _verify(request: dict[str, Any]) -> Result:
 
 
 async def _train(request: dict[str, Any]) -> Result:
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     model_dir(profile["model"])
     path = Path(request["algorithm"]).absolute()
     read_source(path)
@@ -134,7 +135,7 @@ async def _score(request: dict[str, Any]) -> Result:
 async def _control(request: dict[str, Any]) -> Result:
     """Train the root on rewards without information, and score it beside the base it began as."""
     name, seed = request["control"], int(request.get("seed") or 0)
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     model = model_dir(profile["model"])
     job: dict[str, Any] = {"profile": profile, "seed": train_seed(seed, "control", 0), "off": [], "resume": False}
     scoring: dict[str, Any] = {"kind": "score", "profile": profile, "split": "development"}

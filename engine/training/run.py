@@ -28,6 +28,7 @@ from engine.archive.files import sync_files
 from engine.contract import Algorithm
 from engine.errors import PoiseError
 from engine.process.child import Failure, Paused, Stopped
+from engine.profiles.forecast import update_rows
 from engine.profiles.load_model import load_base, lora_settings
 from engine.tasks.grader_client import GraderClient
 from engine.training import checkpoints
@@ -97,13 +98,13 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> None:
-    """Raise unless an update's rows may be split into so many micro-batches without changing the algorithm.
+    """Raise unless a micro-batch may be split into so many smaller ones without changing the algorithm.
 
     Raises:
         Failure: "indivisible".
     """
     train = profile["train"]
-    rows = train["prompts_per_batch"] * train["group_size"] // train["updates_per_batch"]
+    rows = train.get("micro_rows") or update_rows(train)
     local = [m.name for m in algorithm.mechanisms if m.local]
     why = None
     if split > 1 and local:
@@ -111,7 +112,7 @@ def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> N
     elif split > 1 and any(m.whole_groups for m in algorithm.mechanisms) and rows // split % train["group_size"]:
         why = f"a micro-batch must hold whole groups, and {rows} rows cannot be split into {split} parts of them"
     elif rows % split:
-        why = f"the {rows} rows of an update cannot be split into {split} equal parts"
+        why = f"the {rows} rows of a micro-batch cannot be split into {split} equal parts"
     if why is not None:
         raise Failure(f"a smaller micro-batch is not possible: {why}", "indivisible")
 
@@ -150,6 +151,7 @@ def build_trainer(
     model, tokenizer = load_base(profile["model"])
     narrow_logprob_tile(model.config.vocab_size)
     prompts, part_weights = grader.prompts()
+    prompts = short_enough(prompts, tokenizer, profile["train"].get("max_prompt_length"))
     trainer = PoiseTrainer(
         pipeline=pipeline,
         grader=grader,
@@ -164,6 +166,22 @@ def build_trainer(
     )
     recorder.trainer = trainer
     return trainer
+
+
+def short_enough(prompts: list[dict[str, Any]], tokenizer: Any, most: int | None) -> list[dict[str, Any]]:
+    """The training problems whose prompts have at most so many tokens; None: all.
+
+    Raises:
+        PoiseError: none is left.
+    """
+    if most is None:
+        return prompts
+    kept = [p for p in prompts if len(tokenizer(p["prompt"])["input_ids"]) <= most]
+    if left_out := len(prompts) - len(kept):
+        print(f"{left_out} of {len(prompts)} problems are longer than {most} tokens: left out", flush=True)
+    if not kept:
+        raise PoiseError(f"no training problem is as short as train.max_prompt_length = {most} tokens: raise it")
+    return kept
 
 
 def narrow_logprob_tile(vocabulary: int) -> None:
@@ -183,10 +201,11 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
     """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`.
 
     Args:
-        split: micro-batches that make up one update.
+        split: parts that the profile's micro-batch is split into.
     """
     train = profile["train"]
-    rows = train["prompts_per_batch"] * train["group_size"]
+    rows = train.get("micro_rows") or update_rows(train)
+    parts = update_rows(train) // rows * split
     cuda = torch.cuda.is_available()
     return GRPOConfig(
         output_dir=str(output),
@@ -194,9 +213,9 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         max_steps=train["updates"],
         learning_rate=train["learning_rate"],
         lr_scheduler_type="constant",
-        per_device_train_batch_size=rows // train["updates_per_batch"] // split,
-        gradient_accumulation_steps=split,
-        steps_per_generation=train["updates_per_batch"] * split,
+        per_device_train_batch_size=rows // split,
+        gradient_accumulation_steps=parts,
+        steps_per_generation=train["updates_per_batch"] * parts,
         num_generations=train["group_size"],
         num_iterations=1,
         loss_type="grpo",
@@ -220,6 +239,6 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         use_cpu=not cuda,
         bf16=cuda,
         fp16=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=bool(train.get("gradient_checkpointing")),
         dataloader_pin_memory=cuda,
     )
