@@ -1,23 +1,24 @@
-"""A profile on this machine: settings that make it fit, and how many trainings may run side by side."""
+"""A profile on this machine: who samples, settings that make it fit, and how many trainings may run side by side."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import settled
 from engine.loop.machine import gpu_names, this_machine
 from engine.profiles.forecast import GIB, Machine, fitted, training_memory, trainings_at_once
 from engine.profiles.shapes import shape_of
 
 
 def fit(profile: dict[str, Any], machine: Machine | None = None) -> dict[str, Any]:
-    """A resolved profile with what is derived from the machine, see `engine.profiles.forecast.fitted`.
+    """A resolved profile as it runs here, see `engine.generation.choice.settled` and `engine.profiles.forecast.fitted`.
 
     Raises:
-        PoiseError: refused (4), not even the smallest micro-batch fits the card.
+        PoiseError: refused (4), not even the smallest micro-batch fits the card; or vLLM is asked for, not there (2).
     """
     machine, shape = machine or this_machine(), shape_of(profile["model"])
-    made = fitted(profile, shape, machine)
+    made = fitted(settled(profile, bool(machine.gpu)), shape, machine)
     if shape is not None and machine.gpu and not trainings_at_once(made, shape, machine):
         needed = training_memory(made, shape, machine)
         parts = ", ".join(f"{name} {size / GIB:.1f}" for name, size in needed.parts().items())

@@ -17,10 +17,12 @@ from engine.archive.files import folder_sha256, write_json
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import require, told
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
 from engine.loop.fitting import fit
 from engine.loop.graders import Graders
+from engine.loop.machine import gpu_names
 from engine.loop.report import read_report
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
@@ -72,6 +74,8 @@ async def _train(request: dict[str, Any]) -> Result:
     if out.adapter.exists():
         raise PoiseError(f"{out.path} holds a finished training: choose another --out", Exit.REFUSED)
     seed = int(request.get("seed") or 0)
+    if line := told(profile, bool(gpu_names())):
+        print(line, file=sys.stderr, flush=True)
     job = {
         "id": "train",
         "kind": "train",
@@ -115,6 +119,7 @@ async def _score(request: dict[str, Any]) -> Result:
         raise PoiseError(f"{folder.job} is damaged ({e})") from None
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
+    require(profile)
     place = folder.path / "score"
     sandbox = sandbox_for(profile, floor_of(request), [place], [folder.adapter])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:

@@ -6,10 +6,12 @@ Figures of activations are those that autograd keeps of transformers' Llama and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from engine.generation.choice import MEMORY_SHARE
 from engine.profiles.shapes import Shape
 
 GIB = 1 << 30
@@ -27,6 +29,8 @@ LOGIT_COPIES = 3
 """Of such a tile: logits, probabilities, gradient; float32."""
 PROMPT = 64
 """Tokens of a prompt, where the profile sets no bound."""
+VLLM_ROWS = 256
+"""Completions that vLLM works on at once, see `engine.generation.colocated`."""
 MICRO_TOKENS = 16384
 """Of a micro-batch that is only a part of an update; this many keep a GPU busy."""
 
@@ -143,7 +147,20 @@ def checkpointed(train: Mapping[str, Any]) -> bool:
 def vllm_share(profile: Mapping[str, Any], machine: Machine) -> float:
     """Of the card's memory; 0 where transformers samples."""
     table = profile.get("generation") or {}
-    return float(table["memory_share"]) if machine.gpu and table.get("engine") in ("vllm", "auto") else 0.0
+    return float(table.get("memory_share", MEMORY_SHARE)) if machine.gpu and table.get("engine") == "vllm" else 0.0
+
+
+def largest_share(profile: Mapping[str, Any], shape: Shape, machine: Machine) -> float:
+    """Share of the card that vLLM needs to hold all completions that it works on at once, in steps of 0.05; less where
+    the smallest training does not leave as much.
+    """
+    smallest = training_memory(profile, shape, machine, 1)
+    left = machine.usable - smallest.base - smallest.adapter - smallest.optimizer
+    if not profile["generation"]["sleep"]:
+        left -= smallest.activations
+    rows = min(VLLM_ROWS, profile["train"]["prompts_per_batch"] * profile["train"]["group_size"])
+    wanted = 2 * shape.parameters + rows * row_tokens(profile["train"]) * 4 * shape.kv * shape.layers
+    return float(max(math.floor(20 * min(left, wanted) / machine.memory) / 20, 0.05))
 
 
 def largest_rows(profile: Mapping[str, Any], shape: Shape, machine: Machine) -> int | None:
@@ -163,16 +180,21 @@ def largest_rows(profile: Mapping[str, Any], shape: Shape, machine: Machine) -> 
 
 
 def fitted(profile: Mapping[str, Any], shape: Shape | None, machine: Machine) -> dict[str, Any]:
-    """The resolved profile with the one setting that depends on the machine: `train.micro_rows`, where it is unset and
-    the whole update does not fit. It is the same however many workers there are, so that a seed gives the same run.
+    """The resolved profile with what depends on the machine, where it is unset: `train.micro_rows` if the whole update
+    does not fit, and vLLM's `generation.memory_share`. They are the same however many workers there are, so that a seed
+    gives the same run.
     """
-    train = profile["train"]
-    if shape is None or "micro_rows" in train:
-        return dict(profile)
-    rows = largest_rows(profile, shape, machine)
-    if rows is None or rows == update_rows(train):
-        return dict(profile)
-    return {**profile, "train": {**train, "micro_rows": rows}}
+    made = dict(profile)
+    if shape is None:
+        return made
+    if vllm_share(profile, machine) and "memory_share" not in profile["generation"]:
+        share = largest_share(profile, shape, machine)
+        made["generation"] = {**profile["generation"], "memory_share": share}
+    if "micro_rows" not in profile["train"]:
+        rows = largest_rows(made, shape, machine)
+        if rows is not None and rows != update_rows(profile["train"]):
+            made["train"] = {**profile["train"], "micro_rows": rows}
+    return made
 
 
 def trainings_at_once(profile: Mapping[str, Any], shape: Shape, machine: Machine, taken: int = 0) -> int:

@@ -1,46 +1,14 @@
 """Load a profile's base model and tokenizer; the trainer and the scorer both start here."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Exit, PoiseError
-from engine.profiles.models_folder import is_hub_name, models_folder, revision
+from engine.errors import PoiseError
+from engine.profiles.models_folder import SHIPPED as SHIPPED
+from engine.profiles.models_folder import model_dir as model_dir
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-SHIPPED = {"tiny": Path(__file__).parent / "tiny_model"}
-"""Models that come with the program."""
-
-
-def model_dir(profile_model: Mapping[str, Any]) -> Path:
-    """The folder of `profile_model["name"]`: a shipped model's name, the path of a folder, or a hub model that has been
-    fetched.
-
-    Raises:
-        PoiseError: there is no such folder, it holds no safetensors model, or it is of another revision than the
-            profile's.
-    """
-    name = str(profile_model["name"])
-    hub = is_hub_name(name)
-    folder = models_folder() / name if hub else SHIPPED.get(name, Path(name))
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        known = ", ".join(SHIPPED)
-        remedy = (
-            f"`poise fetch {name}` brings it from the hub (runs never use the network), or copy its folder to {folder}"
-            if hub
-            else f"give {known}, a hub model as owner/name, or a folder with config.json and safetensors weights"
-        )
-        raise PoiseError(f"no model {name!r}: {remedy}", Exit.NOT_FOUND)
-    wanted = profile_model.get("revision")
-    if hub and wanted and (found := revision(folder)) != wanted:
-        raise PoiseError(
-            f"the model in {folder} is revision {found or 'unknown'}, the profile wants {wanted}: remove it and "
-            f"`poise fetch {name} --revision {wanted}`",
-            Exit.NOT_FOUND,
-        )
-    return folder
 
 
 def load_base(profile_model: Mapping[str, Any]) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -144,6 +144,18 @@ class ScoreTable(_Table):
         return self
 
 
+class GenerationTable(_Table):
+    """`[generation]`: who samples completions, in training and in scoring; see docs/generation.md."""
+
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """`auto`: vLLM where there is a GPU and vLLM is installed, otherwise transformers; settled when a run begins."""
+    memory_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of the GPU's memory, for vLLM's weights and its cache of keys and values; in scoring it is alone there. Unset:
+    what a training leaves, see docs/profiles.md."""
+    sleep: bool = True
+    """vLLM gives its memory back while the optimizer works; waking costs a copy of the weights."""
+
+
 class Weights(_Table):
     """`[search.weights]`: how a parent is chosen; only their ratios count."""
 
@@ -272,6 +284,7 @@ class Profile(_Table):
     tasks: TasksTable = TasksTable(name="tiny")
     train: TrainTable
     score: ScoreTable
+    generation: GenerationTable | None = None
     search: SearchTable
     confirm: ConfirmTable = ConfirmTable()
     limits: LimitsTable
@@ -367,7 +380,7 @@ def _meaning(keys: tuple[str, ...], error: Mapping[str, Any]) -> str:
 def _known_keys(tables: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Profile
     for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        model = inner
+        annotation = model.model_fields[table].annotation
+        # A table that may be left out is a union with None.
+        model = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
     return list(model.model_fields)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import PoiseError
-from engine.profiles.load_model import model_dir
+from engine.profiles.models_folder import model_dir
 
 
 @dataclass(frozen=True)

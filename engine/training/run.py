@@ -27,11 +27,13 @@ from engine.algorithms.pipeline import Pipeline
 from engine.archive.files import sync_files
 from engine.contract import Algorithm
 from engine.errors import PoiseError
+from engine.generation.choice import MEMORY_SHARE, uses_vllm
 from engine.process.child import Failure, Paused, Stopped
 from engine.profiles.forecast import update_rows
 from engine.profiles.load_model import load_base, lora_settings
-from engine.tasks.grader_client import GraderClient
+from engine.tasks.grader_client import GraderClient, Prompt
 from engine.training import checkpoints
+from engine.training.figures import SAMPLER_CAP
 from engine.training.recording import Recorder, cut_after
 from engine.training.trainer import PoiseTrainer
 
@@ -168,7 +170,7 @@ def build_trainer(
     return trainer
 
 
-def short_enough(prompts: list[dict[str, Any]], tokenizer: Any, most: int | None) -> list[dict[str, Any]]:
+def short_enough(prompts: list[Prompt], tokenizer: Any, most: int | None) -> list[Prompt]:
     """The training problems whose prompts have at most so many tokens; None: all.
 
     Raises:
@@ -241,4 +243,27 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         fp16=False,
         gradient_checkpointing=bool(train.get("gradient_checkpointing")),
         dataloader_pin_memory=cuda,
+        **vllm_settings(profile),
     )
+
+
+def vllm_settings(profile: dict[str, Any]) -> dict[str, Any]:
+    """TRL's settings for sampling with vLLM in the trainer's process; none where transformers samples.
+
+    The trainer corrects for the sampler's other arithmetic token by token, cut off above: TRL's own default multiplies
+    the ratios of a whole completion, and drops long ones for many small differences.
+    """
+    if not uses_vllm(profile):
+        return {}
+    table, train = profile["generation"], profile["train"]
+    prompt = train.get("max_prompt_length")
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": table.get("memory_share", MEMORY_SHARE),
+        "vllm_enable_sleep_mode": table["sleep"],
+        "vllm_max_model_length": prompt and prompt + train["max_completion_length"],
+        "vllm_importance_sampling_correction": True,
+        "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_importance_sampling_clip_max": SAMPLER_CAP,
+    }

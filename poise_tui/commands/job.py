@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import settled
+from engine.loop.machine import gpu_names
 from engine.loop.seeds import train_seed
 from engine.profiles.schema import load_profile
 from poise_tui.commands.common import F, absolute_profile, weak_sandbox_option
@@ -72,7 +74,8 @@ def train_command(
     """
     algorithm, settings = _existing_file(file), load_profile(profile)
     folder = (out or Path(f"{file.stem}-{settings.name}-seed{seed}")).absolute()
-    _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "seed": train_seed(seed, "search", 0)})
+    resolved = settled(settings.resolved(), bool(gpu_names()))
+    _check_out(folder, {"algorithm": algorithm, "profile": resolved, "seed": train_seed(seed, "search", 0)})
     request: dict[str, Any] = {
         "algorithm": algorithm,
         "profile": absolute_profile(profile),
