@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.landscape.design import ROOT_SEEDS, SEEDS, SUBSETS
+from benchmarks.landscape.design import SEEDS, SUBSETS, order
 from benchmarks.landscape.search_effects import effects, informed
 from benchmarks.landscape.search_measure import Outcomes, Truth, outcomes, ratio, summary, trust, truth
 from benchmarks.landscape.search_peers import TENTH, openevolve, shinka
@@ -76,7 +76,7 @@ def ready(found: Landscape) -> None:
     reach = list(within_reach())
     trained = int(np.isfinite(found.end).sum()) + max(len(found.root) - SEEDS, 0)
     lacking = int((~np.isfinite(found.end[reach])).sum())
-    print(f"{trained} of {SUBSETS * SEEDS + ROOT_SEEDS - SEEDS} trainings", file=sys.stderr)
+    print(f"{trained} of {len(list(order()))} trainings", file=sys.stderr)
     if lacking:
         raise PoiseError(
             f"{lacking} trainings of algorithms that a search may propose are missing: "

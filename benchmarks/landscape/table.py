@@ -39,7 +39,7 @@ SCHEMA = pa.schema(
         ("status", pa.string()),
         ("cause", pa.string()),
         ("protocol", pa.string()),
-        ("adapter", pa.string()),  # sha256 of the weights at the end
+        ("adapter", pa.string()),  # sha256 of the weights at the end; empty in the first parts
         ("updates", pa.list_(pa.int16())),  # after which the training's seconds were counted
         ("train_seconds", pa.list_(pa.float32())),  # of a core, start-ups included
         ("scores", pa.list_(SCORE)),
@@ -69,6 +69,7 @@ class Training:
     status: str
     protocol: str
     adapter: str
+    """sha256 of the weights at the end, or nothing: the first parts kept the folder's, which tells where it lay."""
     train_seconds: Mapping[int, float]
     """Of a core, up to and including each update at which it was scored."""
     scores: tuple[Scored, ...]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.landscape.design import ROOT_SEEDS, RUNGS, SEEDS, SUBSETS
+from benchmarks.landscape.design import RUNGS, SEEDS, SUBSETS
 from benchmarks.landscape.table import PARTS, TASKS, Scored, Training, load
 from engine.profiles.schema import load_profile
 from engine.tasks import load_taskset
@@ -47,11 +47,6 @@ class Landscape:
     def truth(self) -> Array:
         """(SUBSETS,): the mean over all there is of an algorithm at its end, seeds and both splits."""
         return np.asarray(np.nanmean(np.concatenate([self.end, self.confirmed], axis=1), axis=1))
-
-    @cached_property
-    def whole(self) -> bool:
-        """Whether nothing is missing."""
-        return not np.isnan(self.end).any() and len(self.root) == ROOT_SEEDS
 
 
 def view(trainings: Sequence[Training]) -> Landscape:

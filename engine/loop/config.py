@@ -25,7 +25,7 @@ from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
 from engine.sandbox.probe import available, hints
 from engine.search.answers import BadAnswer, read_algorithm
 from engine.search.models import COMPOSER, parse_models
-from engine.tasks import load_taskset
+from engine.tasks import check_taskset
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
-    load_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
+    check_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
     check_floor(available(), config.sandbox_floor, hints())
     folder = create_run(Path(request["runs_dir"]), config.id)
     write_config(folder, config)

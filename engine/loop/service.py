@@ -75,7 +75,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.push_async_callback(launcher.close)
         graders = Graders(config.profile, config.seed, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
-        executor = LocalExecutor(launcher, graders.connect)
+        executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
         graders.on_flood = executor.kill
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
         steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))

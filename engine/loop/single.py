@@ -31,6 +31,7 @@ from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import Sandbox
 from engine.scoring.plausible import against
+from engine.tasks.benchmarks import on_benchmarks
 
 LIGHT_IMPORTS = ("torch",)
 """What a verification needs; TRL would cost four more seconds."""
@@ -91,7 +92,7 @@ async def _train(request: dict[str, Any]) -> Result:
     sandbox = sandbox_for(profile, floor_of(request), [out.path], [path])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
         with closing(Graders(profile, seed)) as graders:
-            executor = LocalExecutor(launcher, graders.connect)
+            executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
             graders.on_flood = executor.kill
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, executor)
@@ -120,21 +121,28 @@ async def _score(request: dict[str, Any]) -> Result:
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
     require(profile)
-    place = folder.path / "score"
+    place, split = folder.path / "score", "development"
+    if request.get("benchmarks") is not None:
+        profile, place, split = (
+            on_benchmarks(profile, request["benchmarks"]),
+            folder.path / "benchmarks",
+            "confirmation",
+        )
     sandbox = sandbox_for(profile, floor_of(request), [place], [folder.adapter])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
-        return await LocalExecutor(launcher).run(
-            {
-                "id": "score",
-                "kind": "score",
-                "folder": str(place),
-                "profile": profile,
-                "adapter": str(folder.adapter),
-                "split": "development",
-                "score_seed": score_seed(seed, "development", 1.0),
-                "limits": job_limits(profile, "score"),
-            }
-        )
+        with closing(Graders(profile, seed)) as graders:
+            return await LocalExecutor(launcher, graders.connect, graded=graders.kinds).run(
+                {
+                    "id": "score",
+                    "kind": "score",
+                    "folder": str(place),
+                    "profile": profile,
+                    "adapter": str(folder.adapter),
+                    "split": split,
+                    "score_seed": score_seed(seed, split, 1.0),
+                    "limits": job_limits(profile, "score"),
+                }
+            )
 
 
 async def _control(request: dict[str, Any]) -> Result:
@@ -151,7 +159,7 @@ async def _control(request: dict[str, Any]) -> Result:
         sandbox = sandbox_for(profile, floor_of(request), [folder])
         async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
             with closing(Graders(profile, seed, control=name)) as graders:
-                executor = LocalExecutor(launcher, graders.connect)
+                executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
                 trained = TrialFolder(folder / "train")
                 job |= {"id": "control", "kind": "train", "folder": str(trained.path), "algorithm": None}
                 job |= {"limits": job_limits(profile, "train"), "progress": trained.metrics.name}

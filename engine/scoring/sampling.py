@@ -32,6 +32,7 @@ def sample(
 
     Args:
         max_length: tokens a response may have, its end included.
+        temperature: 0 takes the likeliest token.
         batch_size: responses generated at once.
         seed: decides every draw. Give each task one of its own, or their errors do not cancel out in Overall.
 
@@ -94,7 +95,8 @@ def _responses(
     alive = torch.arange(rows)
     for position in range(max_length):
         # The inverse of the cumulative distribution at the row's own number; float64, so that it reaches 1.
-        reach = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
+        scaled = logits.double() / temperature if temperature else _likeliest(logits)
+        reach = torch.softmax(scaled, dim=1).cumsum(1)
         if not torch.isfinite(reach[:, -1]).all():
             raise PoiseError(
                 "the model's probabilities are not finite: its weights are beyond what can be computed with"
@@ -117,3 +119,12 @@ def _responses(
             use_cache=True,
         ).logits[:, -1]
     return found
+
+
+def _likeliest(logits: "Tensor") -> "Tensor":
+    """Logits that leave one token, the first of the likeliest; where one is not a number, so is all."""
+    import torch
+
+    best = logits.argmax(1, keepdim=True)
+    alone = torch.full_like(logits, -torch.inf, dtype=torch.float64).scatter(1, best, 0.0)
+    return torch.where(torch.isfinite(logits).all(1, keepdim=True), alone, torch.nan)

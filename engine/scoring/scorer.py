@@ -14,8 +14,10 @@ from engine.errors import PoiseError
 from engine.profiles.load_model import load_base, model_dir
 from engine.scoring.adapter import merge_adapter
 from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
+from engine.scoring.held_out import held_out
+from engine.scoring.responses import response_figures
 from engine.scoring.sampling import sample
-from engine.tasks import Grade, load_taskset
+from engine.tasks import load_taskset
 from engine.tasks.interface import of_task
 
 
@@ -24,13 +26,14 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: "adapter" (folder of a LoRA adapter, or null for the base alone), "split", "score_seed", "base_sha256"
-            (of the model's folder, where it is known), and "profile" with its tables "model", "tasks" ("name",
-            "options") and "score" ("problems", "samples": a number, or a table by task; "k", "temperature",
-            "max_completion_length", "batch_size", "threads").
+            (of the model's folder, where it is known), "grader_fd" (where the tasks are graded outside, see
+            `engine.scoring.held_out`), and "profile" with its tables "model", "tasks" ("name",
+            "options") and "score" ("problems", "samples", "temperature": a number, or a table by task, 0 is greedy;
+            "k", "max_completion_length", "batch_size", "threads").
 
     Returns:
         `{"overall": 0-100, "standard_error": of it, "benchmarks": {task: {"metric", "value", "n", "ci"}}, "outcomes":
-        {task: [[0/1]]}, "responses": {"length": mean tokens, "truncated", "invalid": shares}, "seconds"}`; "n" is the
+        {task: [[0/1]]}, "responses": see `engine.scoring.responses`, "seconds"}`; "n" is the
         number of problems.
 
     Raises:
@@ -49,6 +52,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
     model, tokenizer = load_base(profile["model"])
     if job["adapter"] is not None:
         model = merge_adapter(model, Path(job["adapter"]), profile["model"])
+    source = held_out(job, tasks)
     outcomes: dict[str, list[list[int]]] = {}
     ks: dict[str, int] = {}
     said: list[tuple[str, bool]] = []
@@ -58,27 +62,25 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         samples, k = of_task(score["samples"], task), score["k"] if task in tasks.hard else 1
         if not 1 <= k <= samples:
             raise PoiseError(f"pass@{k} of task {task!r} needs at least {k} samples, not {samples}: change [score]")
-        questions = tasks.problems(job["split"], task, of_task(score["problems"], task), job["score_seed"])
+        questions = source.problems(task)
         groups = sample(
             model,
             tokenizer,
             [question.prompt for question in questions],
             samples,
             score["max_completion_length"],
-            score["temperature"],
+            of_task(score["temperature"], task),
             score["batch_size"],
             f"{task}:{job['score_seed']}",
         )
-        grades: list[list[Grade]] = [
-            [tasks.grade(question, text, cut) for text, cut in group]
-            for question, group in zip(questions, groups, strict=True)
-        ]
+        grades = source.grade(questions, groups)
         outcomes[task] = [[int(grade.correct) for grade in row] for row in grades]
         ks[task] = k
         valid += sum(grade.valid for row in grades for grade in row)
         said += [response for group in groups for response in group]
         value, interval = mean_and_interval(problem_values(outcomes[task], k))
-        metric = f"pass@{k}" if task in tasks.hard else f"avg@{samples}"
+        average = "acc@1" if samples == 1 else f"avg@{samples}"
+        metric = f"pass@{k}" if task in tasks.hard else average
         benchmarks[task] = {"metric": metric, "value": value, "n": len(questions), "ci": list(interval)}
     _same_base(base, folder_sha256(model_dir(profile["model"])), "this scoring began")
     tokens = tokenizer([text for text, _ in said], add_special_tokens=False)["input_ids"]
@@ -87,12 +89,7 @@ def run_job(job: Mapping[str, Any]) -> dict[str, Any]:
         "standard_error": overall_standard_error(outcomes, ks, tasks.weights),
         "benchmarks": benchmarks,
         "outcomes": outcomes,
-        "responses": {
-            # The token that ends a response counts, as in a training's metrics.
-            "length": sum(len(ids) + (not cut) for ids, (_, cut) in zip(tokens, said, strict=True)) / len(said),
-            "truncated": sum(cut for _, cut in said) / len(said),
-            "invalid": 1 - valid / len(said),
-        },
+        "responses": response_figures(said, [len(ids) for ids in tokens], valid),
         "seconds": time.monotonic() - start,
     }
 

@@ -20,25 +20,32 @@ _EXPONENT = 99
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _SIZES = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?")
-_SPACES = re.compile(r"\\[!,;: ]|~|\\(?:quad|qquad|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])|\s+")
+_SPACES = re.compile(
+    r"(?<!\\)\\[!,;: ]|~|\\(?:quad|qquad|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])|\s+"
+)
+_THOUSANDS = re.compile(r"\\!|(?<=\d)\\[,;:](?=\d{3})")
 _MARKS = re.compile(r"\\[()\[\]]|(?<!\\)\$")
 _FRACTIONS = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
-_STYLED = re.compile(
-    r"\\(?:text(?:bf|it|rm|normal|sf)?|math(?:rm|bf|it|sf|normal)|mbox|operatorname|bold(?:symbol)?)\s*\{([^{}]*)\}"
+_STYLE = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal|sf)?|math(?:rm|bf|it|sf|normal)|mbox|operatorname|bold(?:symbol)?)\s*\{"
 )
+_STYLED = re.compile(_STYLE.pattern + r"([^{}]*)\}")
 _UNITS = re.compile(
     r"(?<=[\d}).%])\s*(?:\\(?:text(?:bf|it|rm|normal)?|math(?:rm|bf|it)|mbox)\s*\{[^{}]*\}(?:\^\{?-?\d\}?)?[\s/.]*)+$"
 )
 _WORDS = re.compile(
-    r"(?<=[\d}])\s*(?:(?:square|sq|cubic|cu)\.?\s+)?(?:cm|mm|km|kg|m|g|ft|feet|foot|in|inch(?:es)?|met(?:er|re)s?|miles?|"
+    r"(?<=[\d}])\s+(?:(?:square|sq|cubic|cu)\.?\s+)?(?:cm|mm|km|kg|ft|feet|foot|in|inch(?:es)?|met(?:er|re)s?|miles?|k?Hz|"
     r"yards?|units?|degrees?|hours?|hrs?|min(?:ute)?s?|sec(?:ond)?s?|days?|weeks?|months?|years?|dollars?|cents?|bucks|"
     r"mph|people|ways?|times)(?:\^\{?[23]\}?)?\.?$",
     re.IGNORECASE,
 )
+"""Units that are written out. None of one letter, and none without a space: `6m` is six times m."""
 _DEGREES = re.compile(
-    r"\s*\^\s*(?:\{\s*(?:\\circ|(?:\\prime\s*)+)\s*\}|\\circ|\\prime)\s*[CFK]?$|\s*\\degree$|\s*°[CFK]?$"
+    r"(?:\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\s*\\degree(?![a-zA-Z])|\s*°)(?:\s*[CF](?![a-zA-Z]))?"
 )
+_SECONDS = re.compile(r"(?<=\d)\s*\^\s*(?:\{\s*(?:\\prime\s*)+\}|\\prime)$")
 _UNICODE = str.maketrans({"−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "π": r"\pi ", "∞": r"\infty ", "⁄": "/"})
+_MEMBER = re.compile(r"^[a-zA-Z]\s*\\in(?![a-zA-Z])\s*")
 _EXPONENTIAL = re.compile(r"(?<![a-zA-Z\\])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?\d+)(?![\d.a-zA-Z])")
 
 _SIGN = r"(?P<sign>[+-]?)\s*"
@@ -62,8 +69,14 @@ def last_box(text: str) -> str | None:
     boxes = list(_BOX.finditer(text))
     if not boxes:
         return None
-    start = boxes[-1]
-    depth, at = 1, start.end()
+    inside = boxes[-1].end()
+    end = _closing(text, inside)
+    return None if end is None else text[inside:end].strip() or None
+
+
+def _closing(text: str, at: int) -> int | None:
+    """Where the brace that was opened just before `at` is closed."""
+    depth = 1
     while at < len(text):
         match text[at]:
             case "\\":
@@ -73,9 +86,16 @@ def last_box(text: str) -> str | None:
             case "}":
                 depth -= 1
                 if depth == 0:
-                    return text[start.end() : at].strip() or None
+                    return at
         at += 1
     return None
+
+
+def _unwrapped(text: str) -> str:
+    """Without a style that is put on the whole."""
+    while (found := _STYLE.match(text)) and _closing(text, found.end()) == len(text) - 1:
+        text = text[found.end() : -1].strip()
+    return text
 
 
 @lru_cache(1 << 14)
@@ -84,17 +104,22 @@ def plain(text: str) -> str:
 
     A percent sign stays, since it may mean either of two numbers.
     """
-    text = text[: LONGEST * 4].translate(_UNICODE).strip()
-    text = _MARKS.sub("", text).replace("\\$", "").replace("\\%", "%").replace("{,}", ",").replace("\n", " ")
-    text = _FRACTIONS.sub(r"\\frac", _SIZES.sub("", text))
+    text = (
+        _MARKS.sub("", text[: LONGEST * 4].translate(_UNICODE))
+        .strip()
+        .rstrip(".")
+        .replace("\\$", "")
+        .replace("\\%", "%")
+        .replace("{,}", ",")
+        .replace("\n", " ")
+    )
+    text = _FRACTIONS.sub(r"\\frac", _SIZES.sub("", _THOUSANDS.sub("", text)))
     text = _SPACES.sub(" ", text).strip()
-    text = _UNITS.sub("", text)
+    text = _UNITS.sub("", _unwrapped(text))
     text = _STYLED.sub(r"\1", text).strip()
-    text = _DEGREES.sub("", _WORDS.sub("", text)).strip()
+    text = _SECONDS.sub("", _DEGREES.sub("", _WORDS.sub("", text))).strip()
     text = _EXPONENTIAL.sub(r"\1 \\times 10^{\2}", text)
-    if text.endswith(".") and not text.endswith("\\."):
-        text = text[:-1].rstrip()
-    return text
+    return _MEMBER.sub("", text)
 
 
 @lru_cache(1 << 14)
@@ -106,8 +131,10 @@ def signature(text: str) -> str:
     text = re.sub(r"\\sqrt\s*(\d)", r"\\sqrt{\1}", text)
     text = re.sub(r"([_^])\s*\{(\w)\}", r"\1\2", text)
     text = re.sub(r"\\(?:geqslant|geq)(?![a-z])", r"\\ge", re.sub(r"\\(?:leqslant|leq)(?![a-z])", r"\\le", text))
-    words = re.sub(r"(?<=\\[a-zA-Z])\s+(?=[a-zA-Z])", " ", text)
-    return re.sub(r"\s+", "", words)
+    text = re.sub(r"^\(([A-Z])\)$", r"\1", text)
+    if re.fullmatch(r"[A-Za-z]{3,}(?: [A-Za-z]+)*", text):
+        return text.lower()
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text)
 
 
 @dataclass(frozen=True)
@@ -176,11 +203,25 @@ def close(gold: Fraction, answer: Fraction, loose: bool) -> bool:
     return loose and gold.denominator != 1 and abs(gold - answer) <= abs(gold) * TOLERANCE
 
 
+_BASED = re.compile(r"([0-9A-F]+)\s*_\s*\{?\s*(\d+)\s*\}?")
+_LIST = re.compile(r"[^()\[\]{}|]+,[^()\[\]{}|]+")
+
+
+def in_order(gold: str, answer: str) -> str:
+    """A list without brackets takes those of the gold: where order counts, it counts for both."""
+    if gold[:1] == "(" and gold[-1:] == ")" and _LIST.fullmatch(gold[1:-1]) and _LIST.fullmatch(answer):
+        return f"({answer})"
+    return answer
+
+
 def quick(gold: str, answer: str) -> bool | None:
     """Whether a plain answer is right, where that can be read off: both are numbers, or written alike; else None."""
     right, given = number(gold), number(answer)
     if right is not None and given is not None:
         return same_number(right, given)
+    bases = _BASED.fullmatch(gold), _BASED.fullmatch(answer)
+    if bases[0] and bases[1]:
+        return bases[0].groups() == bases[1].groups()
     return True if signature(gold) == signature(answer) else None
 
 

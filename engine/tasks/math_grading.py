@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.tasks.math_answers import LONGEST, calculation, last_box, number, plain, quick
+from engine.tasks.math_answers import LONGEST, calculation, in_order, last_box, number, plain, quick
+from engine.tasks.math_judge import JUDGE
 
 
 @dataclass(frozen=True)
@@ -46,4 +47,4 @@ def _matches(gold: str, answer: str) -> bool:
         return found
     if len(answer) > LONGEST or (number(gold) is not None and calculation(answer)):
         return False
-    return False
+    return JUDGE.equal(gold, in_order(gold, answer))

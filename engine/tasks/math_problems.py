@@ -43,6 +43,8 @@ class MathProblems:
     part_weights: Mapping[str, float] = field(default_factory=lambda: dict(PART_WEIGHTS))
     template: str = "qwen-boxed"
     hard: tuple[str, ...] = ()
+    outside: bool = True
+    """Data and judge are not in the sandbox: the grader process serves the scorer too."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Where questions come from: a local JSONL file, or a data set of the hub at a pinned revision.
 
-A hub's data set is fetched once and kept as JSONL in `$XDG_CACHE_HOME/poise/data`; after that no network is needed.
+A hub's data set is fetched once and kept as JSONL in `poise/data` of the XDG data folder; then no network is needed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_jsonl(path: Path) -> list[Row]:
         PoiseError: there is no such file (3), or a line of it is unusable; it is named.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         raise PoiseError(f"no data file {path}: check the path", Exit.NOT_FOUND) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -95,7 +95,8 @@ def read_hub(source: Hub) -> list[Row]:
 
 def kept(source: Hub) -> Path:
     """Where this machine keeps a data set of the hub."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    data = os.environ.get("XDG_DATA_HOME", "")
+    base = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
     words = [source.name, *([source.config] if source.config else []), source.split, source.revision[:12]]
     return base / "poise" / "data" / ("--".join(words).replace("/", "--") + ".jsonl")
 

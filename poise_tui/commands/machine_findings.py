@@ -26,13 +26,13 @@ PROBE_SECONDS = 60.0
 VOLATILE = {"tmpfs", "ramfs"}
 
 
-def machine_findings(runs_dir: Path, profile: str, quick: bool) -> Iterator[Finding]:
+def machine_findings(runs_dir: Path, profile: str, found: dict[str, Any] | None) -> Iterator[Finding]:
     """Everything about the machine, the quick parts first.
 
     Args:
         runs_dir: where runs live.
         profile: what a shipped name or an absolute path says.
-        quick: leave out what takes seconds: torch, GPUs, the profile's model and tasks.
+        found: what the probe said of torch, GPUs, the profile's model and tasks; None leaves them out.
     """
     yield python()
     yield system()
@@ -44,8 +44,8 @@ def machine_findings(runs_dir: Path, profile: str, quick: bool) -> Iterator[Find
     yield logind()
     yield from limits()
     yield terminal()
-    if not quick:
-        yield from probe(profile)
+    if found is not None:
+        yield from probe_findings(profile, found)
 
 
 def python() -> Finding:

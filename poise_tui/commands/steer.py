@@ -115,7 +115,7 @@ def restore_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
 @node_argument
 @runs_dir_option
 def pin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
-    """Mark a node as one to keep in view."""
+    """Pin a node: it is a parent of every round, and stays in view."""
     _steer_node("pin", "pinned", target, runs_dir)
 
 
@@ -123,7 +123,7 @@ def pin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
 @node_argument
 @runs_dir_option
 def unpin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
-    """Take the mark of a node away."""
+    """Unpin a node."""
     _steer_node("unpin", "unpinned", target, runs_dir)
 
 

@@ -11,6 +11,7 @@ from tinydb import TinyDB
 
 from engine.archive.events import Event, EventReader
 from engine.archive.store import Archive, Change, NoSpace, ReadOnlyArchive, read_archive
+from engine.archive.writer_lock import release_lock
 from engine.errors import PoiseError
 from tests.archive.crashes import Crash, Recorder
 
@@ -90,6 +91,30 @@ def test_a_crash_at_any_call_leaves_the_old_state_or_the_new_one(tmp_path: Path)
     assert kinds["killed in the middle of a write"] > 10
     for number, crash in enumerate(recorder.crashes.values()):
         verify(crash, tmp_path / f"crash{number}")
+
+
+@pytest.mark.fault(3, 6)
+def test_events_reach_the_disk_though_the_compaction_that_was_to_care_for_them_never_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine is killed before its compaction begins; the next one compacts, and the power goes."""
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / "archive.json"
+    with Recorder(tmp_path / "run").watching() as recorder:
+        killed = Archive.open(path)
+        for number in range(3):
+            commit(killed, recorder, number)
+        with monkeypatch.context() as patch:
+            patch.setattr(Archive, "_compact", lambda *_: None)
+            killed._roll()
+        for number in range(3, 5):
+            commit(killed, recorder, number)
+        release_lock(killed._lock)
+        archive = Archive.open(path)
+        commit(archive, recorder, 5)
+        archive.compact()
+    for how, crash in enumerate(recorder.now):
+        verify(crash, tmp_path / f"crash{how}")
 
 
 @pytest.mark.fault(2, 7, 8)
