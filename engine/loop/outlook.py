@@ -1,4 +1,4 @@
-"""Whether a profile fits this machine, what memory and time it will take, and what to change: what `poise doctor` tells."""
+"""Whether a profile fits this machine, what memory and time it will take, and what to change, for `poise doctor`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def outlook(profile: dict[str, Any], tasks: Sequence[str], runs_dir: Path | None
     machine = this_machine()
     rates = measured_rates(int(profile["train"]["threads"]), bool(machine.gpu))
     here = _case(_here(profile, machine), tasks, shape, machine, rates)
-    cards = [
-        _case(_with_vllm(profile), tasks, shape, Machine(card.gib * GIB, card.name), card.rates) for card in CARDS
-    ]
+    cards = [_case(_with_vllm(profile), tasks, shape, Machine(card.gib * GIB, card.name), card.rates) for card in CARDS]
     measured = measured_seconds(profile, runs_dir) if runs_dir else None
     return {
         "machine": {"gpu": machine.gpu, "memory": machine.memory},
@@ -123,8 +121,8 @@ def advice(
     if here["fits"] and hours > LONG_HOURS and train["prompts_per_batch"] > 8:
         fewer = max(8, train["prompts_per_batch"] // 8)
         said.append(
-            f"{hours:.0f} hours a candidate make a search of weeks: in a copy of the profile, train.prompts_per_batch = "
-            f"{fewer} takes about {fewer / train['prompts_per_batch']:.0%} of that"
+            f"{hours:,.0f} hours a candidate make a search of weeks: in a copy of the profile, train.prompts_per_batch "
+            f"= {fewer} takes about {fewer / train['prompts_per_batch']:.0%} of that"
         )
     longest = int(train.get("max_prompt_length") or 0) + int(train["max_completion_length"])
     if longest > shape.positions:
@@ -162,7 +160,7 @@ def measured_rates(threads: int, gpu: bool) -> Rates:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-    block = torch.zeros(1 << (28 if gpu else 24), dtype=torch.float32, device=device)
+    block, target = (torch.ones(1 << (28 if gpu else 24), dtype=torch.float32, device=device) for _ in range(2))
 
     def best(work: Callable[[], object]) -> float:
         times = []
@@ -175,7 +173,7 @@ def measured_rates(threads: int, gpu: bool) -> Rates:
         return min(times)
 
     with torch.inference_mode():
-        product, copy = best(lambda: a @ b), best(block.clone)
+        product, copy = best(lambda: a @ b), best(lambda: target.copy_(block))
     torch.set_num_threads(before)
     source = f"measured here, {device_name()}" + ("" if gpu else f", {threads} threads")
     return Rates(2 * size**3 / product, 2 * block.nbytes / copy, source)

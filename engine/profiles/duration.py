@@ -21,6 +21,10 @@ LAYER_SECONDS = {"gpu": 1e-3, "cpu": 1e-4}
 """Of transformers' decoding a layer and token, whatever the batch: Python and the start of kernels."""
 VLLM_STEP_SECONDS = 3e-3
 """Of vLLM's decoding a token, whatever the batch."""
+MICRO_BATCH_SECONDS = 5e-3
+"""Of a layer and micro-batch on a GPU, all passes together, whatever its size: the start of kernels."""
+START_SECONDS = {"vllm": 60.0, "transformers": 10.0}
+"""Of a process: loading the model, and vLLM's own preparations."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,13 @@ def candidate_seconds(
     completions = sum(_of(score["problems"], task) * _of(score["samples"], task) for task in tasks)
     at_once = min(int(score["batch_size"]), completions)
     length = LENGTH * score["max_completion_length"]
+    parts = train["updates"] * update_rows(train) // (train.get("micro_rows") or update_rows(train))
+    launches = parts * shape.layers * MICRO_BATCH_SECONDS if machine.gpu else 0.0
+    start = START_SECONDS["vllm" if vllm_share(profile, machine) else "transformers"]
     return Duration(
         generation=batches * decoding(profile, shape, machine, rates, rows, LENGTH * train["max_completion_length"]),
-        training=passes * shape.parameters * tokens / (ACHIEVED["product"] * rates.product),
-        scoring=completions / at_once * decoding(profile, shape, machine, rates, at_once, length),
+        training=start + launches + passes * shape.parameters * tokens / (ACHIEVED["product"] * rates.product),
+        scoring=start + completions / at_once * decoding(profile, shape, machine, rates, at_once, length),
     )
 
 
