@@ -54,6 +54,16 @@ def test_fetch_brings_a_model_at_the_commit_of_its_branch_and_prints_the_line_th
     assert load_base({"name": NAME, "revision": COMMIT})[1].eos_token == "<eos>"
 
 
+def test_fetch_of_a_profile_brings_its_model_and_sees_to_its_data(endpoint: str, tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(MINE.replace('[model]\nname = "tiny"', f'[model]\nname = "{NAME}"\nrevision = "{COMMIT}"'))
+    done = fetch(endpoint, "--profile", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [f'revision = "{COMMIT}"', "tasks tiny: all data are there"]
+    path.write_text(path.read_text().replace('[tasks]\nname = "tiny"', '[tasks]\nname = "./no-such-file.py"'))
+    assert "no-such-file.py" in fetch(endpoint, "--profile", str(path)).stderr
+
+
 def test_a_model_that_is_there_stays_as_it_is_and_no_network_is_asked(endpoint: str) -> None:
     fetch(endpoint, NAME)
     again = fetch("http://127.0.0.1:9", NAME)
