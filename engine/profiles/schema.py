@@ -150,8 +150,8 @@ class GenerationTable(_Table):
     engine: Literal["auto", "vllm", "transformers"] = "auto"
     """`auto`: vLLM where there is a GPU and vLLM is installed, otherwise transformers; settled when a run begins."""
     memory_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Of the GPU's memory, for vLLM's weights and its cache of keys and values; in scoring it is alone there. Unset:
-    what a training leaves, see docs/profiles.md."""
+    """Of the GPU's memory, for vLLM's weights and its cache of keys and values, in training and in scoring. Unset: what
+    a training leaves, see docs/profiles.md."""
     sleep: bool = True
     """vLLM gives its memory back while the optimizer works; waking costs a copy of the weights."""
 

@@ -53,8 +53,10 @@ def sample(
     for first in range(0, len(order), each):
         chosen = order[first : first + each]
         inputs = tokenizer([prompts[i] for i in chosen], return_tensors="pt", padding=True, padding_side="left")
+        inputs = inputs.to(model.device)
         with torch.inference_mode():
-            responses = _responses(model, inputs, luck[chosen].flatten(0, 1), temperature, tokenizer)
+            drawn = luck[chosen].flatten(0, 1).to(model.device)
+            responses = _responses(model, inputs, drawn, temperature, tokenizer)
         ended = (responses == tokenizer.eos_token_id).any(dim=1).tolist()
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
         for row, (text, end) in enumerate(zip(texts, ended, strict=True)):
@@ -91,8 +93,8 @@ def _responses(
     cache.batch_repeat_interleave(samples)
     mask = mask.repeat_interleave(samples, 0)
     logits = output.logits[:, -1].repeat_interleave(samples, 0)
-    found = torch.full((rows, max_length), int(tokenizer.pad_token_id))
-    alive = torch.arange(rows)
+    found = torch.full((rows, max_length), int(tokenizer.pad_token_id), device=luck.device)
+    alive = torch.arange(rows, device=luck.device)
     for position in range(max_length):
         # The inverse of the cumulative distribution at the row's own number; float64, so that it reaches 1.
         scaled = logits.double() / temperature if temperature else _likeliest(logits)

@@ -18,6 +18,7 @@ SHIPPED: Mapping[str, str] = {
     "grade-school": "engine.tasks.grade_school",
     "math": "engine.tasks.math_problems",
     "math-benchmarks": "engine.tasks.benchmarks",
+    "reasoning-gym": "engine.tasks.gym_tasks",
 }
 """Task sets that come with the program, by name: the module of each."""
 

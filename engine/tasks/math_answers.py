@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from engine.tasks.math_values import differ
+
 TOLERANCE = Fraction(1, 10_000)
 """Relative error that a decimal may have; the habit of the Qwen2.5-Math evaluation, so that scores can be compared."""
 LONGEST = 400
@@ -204,6 +206,7 @@ def close(gold: Fraction, answer: Fraction, loose: bool) -> bool:
 
 
 _BASED = re.compile(r"([0-9A-F]+)\s*_\s*\{?\s*(\d+)\s*\}?")
+_ASSIGNED = re.compile(r"^[a-zA-Z]\s*=\s*")
 _LIST = re.compile(r"[^()\[\]{}|]+,[^()\[\]{}|]+")
 
 
@@ -215,14 +218,22 @@ def in_order(gold: str, answer: str) -> str:
 
 
 def quick(gold: str, answer: str) -> bool | None:
-    """Whether a plain answer is right, where that can be read off: both are numbers, or written alike; else None."""
+    """Whether a plain answer is right, where that can be read off; None where it takes algebra.
+
+    It can where both are numbers, or written alike, or have values that are far apart.
+    """
     right, given = number(gold), number(answer)
     if right is not None and given is not None:
         return same_number(right, given)
     bases = _BASED.fullmatch(gold), _BASED.fullmatch(answer)
     if bases[0] and bases[1]:
         return bases[0].groups() == bases[1].groups()
-    return True if signature(gold) == signature(answer) else None
+    if signature(gold) == signature(answer):
+        return True
+    if ("=" in gold) != ("=" in answer) and not (gold + answer).count("=") > 1:
+        bare = _ASSIGNED.sub("", gold), _ASSIGNED.sub("", answer)
+        return quick(*bare) if "=" not in bare[0] + bare[1] else None
+    return False if differ(gold, answer) else None
 
 
 _CALCULATION = re.compile(
@@ -234,3 +245,8 @@ _CALCULATION = re.compile(
 def calculation(answer: str) -> bool:
     """Whether an answer is a calculation not carried out: if it counted, the question asked back would be right."""
     return _CALCULATION.search(answer) is not None
+
+
+def variables(text: str) -> bool:
+    """Whether a plain text holds letters that stand for something: not those of commands, of units, nor e."""
+    return re.search(r"[a-zA-Z]", re.sub(r"\\[a-zA-Z]+|e", "", text)) is not None

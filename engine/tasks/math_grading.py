@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.tasks.math_answers import LONGEST, calculation, in_order, last_box, number, plain, quick
+from engine.tasks.math_answers import LONGEST, calculation, in_order, last_box, number, plain, quick, variables
 from engine.tasks.math_judge import JUDGE
 
 
@@ -42,9 +42,18 @@ def is_right(gold: str, answer: str) -> bool:
 
 
 def _matches(gold: str, answer: str) -> bool:
+    """Whether a plain answer is a plain gold: what can be told by reading is, algebra says the rest."""
+    numeric = number(gold) is not None
+    if numeric and "=" in answer:
+        answer = answer.rpartition("=")[2].strip()  # m + n = 33
     found = quick(gold, answer)
     if found is not None:
         return found
-    if len(answer) > LONGEST or (number(gold) is not None and calculation(answer)):
+    if len(answer) > LONGEST:
+        return False
+    # A number is given as a number: no calculation that would have to be carried out, no formula, no words.
+    if numeric and (calculation(answer) or variables(answer)):
+        return False
+    if number(answer) is not None and "=" not in gold and variables(gold):
         return False
     return JUDGE.equal(gold, in_order(gold, answer))

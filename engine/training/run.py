@@ -154,13 +154,17 @@ def build_trainer(
     narrow_logprob_tile(model.config.vocab_size)
     prompts, part_weights = grader.prompts()
     prompts = short_enough(prompts, tokenizer, profile["train"].get("max_prompt_length"))
+    args = grpo_config(profile, seed, folder / "checkpoints", split)
+    if args.use_vllm:  # what its cache of keys and values must be able to hold; the model's own limit may be far more
+        longest = max(len(ids) for ids in tokenizer([row["prompt"] for row in prompts])["input_ids"])
+        args.vllm_max_model_length = longest + args.max_completion_length
     trainer = PoiseTrainer(
         pipeline=pipeline,
         grader=grader,
         part_weights=part_weights,
         on_batch=recorder.on_batch,
         model=model,
-        args=grpo_config(profile, seed, folder / "checkpoints", split),
+        args=args,
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         peft_config=lora_config(profile["model"]),
@@ -255,14 +259,12 @@ def vllm_settings(profile: dict[str, Any]) -> dict[str, Any]:
     """
     if not uses_vllm(profile):
         return {}
-    table, train = profile["generation"], profile["train"]
-    prompt = train.get("max_prompt_length")
+    table = profile["generation"]
     return {
         "use_vllm": True,
         "vllm_mode": "colocate",
         "vllm_gpu_memory_utilization": table.get("memory_share", MEMORY_SHARE),
         "vllm_enable_sleep_mode": table["sleep"],
-        "vllm_max_model_length": prompt and prompt + train["max_completion_length"],
         "vllm_importance_sampling_correction": True,
         "vllm_importance_sampling_mode": "token_truncate",
         "vllm_importance_sampling_clip_max": SAMPLER_CAP,

@@ -14,11 +14,12 @@ from poise_tui.client import EngineHandle, start_engine
 from poise_tui.commands.common import (
     Amount,
     absolute_profile,
-    no_mouse_option,
     on_terminal,
     runs_dir_option,
+    terminal_options,
     weak_sandbox_option,
 )
+from poise_tui.terminal import TerminalOptions
 
 LATER = {
     "from_run": "--from (a new run from the best of another)",
@@ -87,9 +88,9 @@ LATER = {
 @click.option("--ray-address", metavar="URL", hidden=True)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
 @weak_sandbox_option
-@no_mouse_option
+@terminal_options
 @runs_dir_option
-def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options: Any) -> Exit | None:
+def run_command(headless: bool, terminal: TerminalOptions, runs_dir: Path | None, **options: Any) -> Exit | None:
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
@@ -100,7 +101,7 @@ def run_command(headless: bool, no_mouse: bool, runs_dir: Path | None, **options
         return run_headless(request)
     from poise_tui.commands.dashboard import open_dashboard
 
-    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder), mouse=not no_mouse)
+    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder), terminal=terminal)
     return None
 
 

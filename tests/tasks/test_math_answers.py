@@ -13,6 +13,7 @@ from engine.tasks.math_grading import is_right, judge_response
 from engine.tasks.math_judge import Judge, compare
 
 RIGHT = [
+    ("33", ["m+n=33", "m + n = 33", "x_1 = 33", "\\text{total} = 33", "f(2)=33"]),
     ("12", ["12", "12.0", "12.", "$12$", "\\text{12}", "x = 12", "12 \\text{ apples}", "+12", "12\\%", " 12 "]),
     ("025", ["25", "25.0"]),
     ("\\frac{1}{2}", ["0.5", ".5", "1/2", "\\dfrac12", "\\tfrac{1}{2}", "\\frac{2}{4}", "50\\%"]),
@@ -50,6 +51,7 @@ RIGHT = [
 WRONG = [
     ("12", ["1 2", "1,2", "21", "12x", "12i", "", "\\text{}", "?", "12 or 13", "\\boxed{12", "the answer is 12 or 13"]),
     ("6m", ["6", "6n"]),
+    ("33", ["33=m", "33 + x = 34", "33x", "m+n", "33=3+31"]),
     ("1/3", ["0.333", "333/1000", "\\frac{333}{1000}"]),
     ("0.5", ["0.501", "50"]),
     ("50\\%", ["5", "500"]),
@@ -128,17 +130,39 @@ WRITTEN = st.one_of(
 )
 
 
+SMALL = st.integers(-20, 20)
+EXPRESSION = st.one_of(
+    st.tuples(SMALL, st.integers(2, 30)).map(lambda f: f"{f[0]}\\sqrt{{{f[1]}}}"),
+    st.tuples(SMALL, st.integers(2, 9), st.integers(1, 9)).map(lambda f: f"\\frac{{{f[0]}\\sqrt{{{f[1]}}}}}{{{f[2]}}}"),
+    st.tuples(SMALL, SMALL, st.integers(2, 9)).map(lambda f: f"{f[0]}{f[1]:+d}\\sqrt{f[2]}"),
+    st.tuples(SMALL, st.integers(1, 9)).map(lambda f: f"\\frac{{{f[0]}\\pi}}{{{f[1]}}}"),
+    st.tuples(st.integers(2, 9), st.integers(-4, 9)).map(lambda f: f"{f[0]}^{{{f[1]}}}"),
+    st.lists(SMALL, min_size=2, max_size=4).map(lambda v: ", ".join(map(str, v))),
+    st.tuples(SMALL, SMALL).map(lambda f: f"({f[0]},{f[1]})"),
+    SMALL.map(lambda v: f"x={v}"),
+    SMALL.map(str),
+)
+
+
 @settings(max_examples=60, deadline=None)
 @given(gold=WRITTEN, other=WRITTEN, near=st.integers(-30, 30))
-def test_what_is_read_off_is_what_algebra_says(gold: str, other: str, near: int) -> None:
+def test_a_number_that_is_read_off_is_what_algebra_says(gold: str, other: str, near: int) -> None:
     right = number(plain(gold))
     assert right is not None
     # Decimals near the gold, on both sides of the tolerance, as well as unrelated ones.
-    close = f"{float(right.value) * (1 + near / 10 * float(TOLERANCE)):.9f}"
-    for answer in (other, close):
-        read = quick(plain(gold), plain(answer))
-        edge = right.value != 0 and abs(abs(float(number(plain(answer)).value / right.value) - 1) - 1e-4) < 1e-9  # type: ignore[union-attr]
-        assert edge or read == compare(plain(gold), plain(answer)), (gold, answer)
+    for answer in (other, f"{float(right.value) * (1 + near / 10 * float(TOLERANCE)):.9f}"):
+        given_ = number(plain(answer))
+        assert given_ is not None
+        error = abs(given_.value - right.value) / abs(right.value) if right.value else 1
+        edge = abs(float(error) / float(TOLERANCE) - 1) < 1e-6
+        assert edge or quick(plain(gold), plain(answer)) == compare(plain(gold), plain(answer)), (gold, answer)
+
+
+@settings(max_examples=60, deadline=None)
+@given(gold=EXPRESSION, answer=EXPRESSION)
+def test_an_expression_that_is_read_off_is_what_algebra_says(gold: str, answer: str) -> None:
+    read = quick(plain(gold), plain(answer))
+    assert read is None or read == compare(plain(gold), plain(answer))
 
 
 @given(st.text(max_size=60))

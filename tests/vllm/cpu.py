@@ -14,12 +14,10 @@ ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
     "TORCHDYNAMO_DISABLE": "1",
-    "OMP_NUM_THREADS": "2",
     "HF_HUB_OFFLINE": "1",
 }
 
-for _name, _value in ENVIRONMENT.items():
-    os.environ[_name] = _value
+os.environ.update(ENVIRONMENT)
 
 from vllm.model_executor.layers.linear import LinearBase  # noqa: E402 - after its environment
 from vllm.platforms import current_platform  # noqa: E402
