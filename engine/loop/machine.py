@@ -1,8 +1,11 @@
-"""What this machine has: GPUs, through nvidia-ml-py, without importing torch."""
+"""What this machine has: memory and GPUs, the latter through nvidia-ml-py, without importing torch."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
+
+from engine.profiles.forecast import Machine
 
 
 @cache
@@ -19,6 +22,27 @@ def gpu_names() -> tuple[str, ...]:
         return tuple(str(pynvml.nvmlDeviceGetName(h)) for h in handles)
     finally:
         pynvml.nvmlShutdown()
+
+
+@cache
+def this_machine() -> Machine:
+    """What trainings have here: the smallest GPU's memory, or the machine's, as far as a control group lets us."""
+    import psutil
+    import pynvml
+
+    if names := gpu_names():
+        pynvml.nvmlInit()
+        try:
+            handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(len(names))]
+            return Machine(min(int(pynvml.nvmlDeviceGetMemoryInfo(h).total) for h in handles), names[0])
+        finally:
+            pynvml.nvmlShutdown()
+    try:
+        group = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        group = "max"
+    total = int(psutil.virtual_memory().total)
+    return Machine(min(total, int(group)) if group.isdecimal() else total)
 
 
 def device_name() -> str:

@@ -1,4 +1,6 @@
-"""What only a process that imports torch can tell of this machine: `python -P -m engine.loop.probe '{"profile": P}'`.
+"""What only a process that imports torch can tell of this machine.
+
+    python -P -m engine.loop.probe '{"profile": P, "runs_dir": DIR}'
 
 It prints one JSON object and holds no GPU afterwards.
 """
@@ -8,21 +10,26 @@ from __future__ import annotations
 import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from engine.errors import PoiseError
 from engine.loop.machine import gpu_names
+from engine.loop.outlook import outlook
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
-from engine.tasks import check_taskset
+from engine.tasks import check_taskset, load_taskset
 
 
-def look(profile: str) -> dict[str, Any]:
-    """Torch and what it can use, and whether a profile's model and tasks are there.
+def look(profile: str, runs_dir: Path | None = None) -> dict[str, Any]:
+    """Torch and what it can use, whether a profile's model and tasks are there, and what it will take.
+
+    Args:
+        runs_dir: where earlier runs of the profile may be.
 
     Returns:
         `{"torch", "cuda", "trl", "transformers", "drivers": [name], "gpus": [{"name", "free", "total"}], "cuda_error",
-        "profile_error"}`; free and total in bytes.
+        "profile_error", "outlook": see `engine.loop.outlook` | None}`; free and total in bytes.
     """
     import torch
 
@@ -37,13 +44,18 @@ def look(profile: str) -> dict[str, Any]:
         gpus, cuda_error = [], str(e).splitlines()[0]
     if gpu_names() and not torch.cuda.is_available():
         cuda_error = cuda_error or "torch sees no CUDA device"
-    profile_error = None
+    errors, resolved = [], load_profile(profile).resolved()
+    forecast = None
     try:
-        resolved = load_profile(profile).resolved()
-        model_dir(resolved["model"])
+        tasks = load_taskset(resolved["tasks"]["name"], resolved["tasks"]["options"])
+        forecast = outlook(resolved, tasks.names, runs_dir)
         check_taskset(resolved["tasks"]["name"], resolved["tasks"]["options"])
     except PoiseError as e:
-        profile_error = str(e)
+        errors.append(str(e))
+    try:
+        model_dir(resolved["model"])
+    except PoiseError as e:
+        errors.append(str(e))
     return {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
@@ -52,7 +64,8 @@ def look(profile: str) -> dict[str, Any]:
         "drivers": list(gpu_names()),
         "gpus": gpus,
         "cuda_error": cuda_error,
-        "profile_error": profile_error,
+        "profile_error": "; ".join(errors) or None,
+        "outlook": forecast,
     }
 
 
@@ -64,4 +77,5 @@ def _version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(json.loads(sys.argv[1])["profile"])))
+    asked = json.loads(sys.argv[1])
+    print(json.dumps(look(asked["profile"], asked.get("runs_dir") and Path(asked["runs_dir"]))))

@@ -26,7 +26,9 @@ def protocol_hash(profile: dict[str, Any], model_files: Path, device: str) -> st
     """
     weights = hashlib.sha256()
     for path in sorted(model_files.glob("*.safetensors")):
-        weights.update(path.read_bytes())
+        with path.open("rb") as file:
+            while piece := file.read(1 << 24):  # several GB would fill the memory
+                weights.update(piece)
     versions = {name: version(name) for name in VERSIONED}
     if uses_vllm(profile):
         versions["vllm"] = vllm_version() or "none"

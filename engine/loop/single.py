@@ -17,9 +17,10 @@ from engine.archive.files import folder_sha256, write_json
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
-from engine.generation.choice import require, settled, told
+from engine.generation.choice import require, told
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
+from engine.loop.fitting import fit
 from engine.loop.graders import Graders
 from engine.loop.machine import gpu_names
 from engine.loop.report import read_report
@@ -66,7 +67,7 @@ async def _verify(request: dict[str, Any]) -> Result:
 
 
 async def _train(request: dict[str, Any]) -> Result:
-    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     model_dir(profile["model"])
     path = Path(request["algorithm"]).absolute()
     read_source(path)
@@ -147,7 +148,7 @@ async def _score(request: dict[str, Any]) -> Result:
 async def _control(request: dict[str, Any]) -> Result:
     """Train the root on rewards without information, and score it beside the base it began as."""
     name, seed = request["control"], int(request.get("seed") or 0)
-    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
+    profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     model = model_dir(profile["model"])
     job: dict[str, Any] = {"profile": profile, "seed": train_seed(seed, "control", 0), "off": [], "resume": False}
     scoring: dict[str, Any] = {"kind": "score", "profile": profile, "split": "development"}

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO
 from engine.errors import PoiseError
 from engine.process.child import Job
 from engine.process.identity import start_time
+from engine.profiles.models_folder import models_folder
 from engine.sandbox import bubblewrap
 from engine.sandbox.layers import Sandbox
 
@@ -426,6 +427,7 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     # Children have another HOME; the models cached in the user's own must still be found.
     cache = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     clean.setdefault("HF_HOME", str(Path(cache) / "huggingface"))
+    clean["POISE_MODELS"] = str(models_folder(environ))
     clean["USER"] = clean["LOGNAME"] = "poise"  # there may be no list of users where it runs
     # `-P` keeps the working directory off the import path; a checkout that is not installed must be named.
     root = Path(__file__).resolve().parents[2]

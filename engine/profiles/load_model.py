@@ -1,33 +1,14 @@
 """Load a profile's base model and tokenizer; the trainer and the scorer both start here."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import Exit, PoiseError
+from engine.errors import PoiseError
+from engine.profiles.models_folder import SHIPPED as SHIPPED
+from engine.profiles.models_folder import model_dir as model_dir
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-SHIPPED = {"tiny": Path(__file__).parent / "tiny_model"}
-"""Models that come with the program."""
-
-
-def model_dir(profile_model: Mapping[str, Any]) -> Path:
-    """The folder of `profile_model["name"]`: a shipped model's name or the path of a folder.
-
-    Raises:
-        PoiseError: there is no such folder, or it holds no safetensors model.
-    """
-    name = str(profile_model["name"])
-    folder = SHIPPED.get(name, Path(name))
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        known = ", ".join(SHIPPED)
-        raise PoiseError(
-            f"no model {name!r}: give {known} or a folder with config.json and safetensors weights",
-            Exit.NOT_FOUND,
-        )
-    return folder
 
 
 def load_base(profile_model: Mapping[str, Any]) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from engine.errors import Exit, PoiseError
+from engine.profiles.models_folder import is_hub_name
 
 FOLDER = Path(__file__).parent
 
@@ -47,7 +48,11 @@ class ModelTable(_Table):
     """`[model]`: the base model and its LoRA adapter."""
 
     name: str = Field("tiny", min_length=1)
-    """A model that comes with the program, or a folder (with a `/`, seen from the profile) of safetensors."""
+    """A model that comes with the program, a folder (with a `/`, seen from the profile) of safetensors, or a model of
+    the Hugging Face hub, `owner/name`, that `poise fetch` has put into the models folder."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """Commit of a hub model, 40 hex digits. Unset: the one that `poise fetch` found and wrote down beside the weights;
+    either way it never moves, and scores stand on the sha256 of the weights themselves."""
     lora_r: Count = 16
     lora_alpha: Count = 32
     lora_target: str | list[str] = "all-linear"
@@ -80,6 +85,13 @@ class TrainTable(_Table):
     temperature: Positive = 1.0
     max_completion_length: Count = 24
     """Tokens."""
+    max_prompt_length: Count | None = None
+    """Tokens; longer problems are left out of the training. Unset: none is."""
+    micro_rows: Count | None = None
+    """Rows whose gradient is made at once; an update adds up as many parts as it takes. Unset: what fits into the
+    memory of the machine that a run begins on (docs/profiles.md), whole updates where they fit."""
+    gradient_checkpointing: Literal[True] | None = None
+    """Activations are made again instead of kept: about a third more time, a small part of the memory."""
     threads: Count = 1
     """Of torch; part of the protocol, since sums in another order give other numbers."""
     checkpoint_every: Count
@@ -100,6 +112,11 @@ class TrainTable(_Table):
                 raise ValueError(
                     f"{key} = {getattr(self, key)} must be a multiple of updates_per_batch = {self.updates_per_batch}"
                 )
+        if self.micro_rows is not None and (rows // self.updates_per_batch) % self.micro_rows:
+            raise ValueError(
+                f"micro_rows = {self.micro_rows} must divide the rows of an update, which are "
+                f"prompts_per_batch * group_size / updates_per_batch = {rows // self.updates_per_batch}"
+            )
         return self
 
 
@@ -132,8 +149,9 @@ class GenerationTable(_Table):
 
     engine: Literal["auto", "vllm", "transformers"] = "auto"
     """`auto`: vLLM where there is a GPU and vLLM is installed, otherwise transformers; settled when a run begins."""
-    memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Of the GPU's memory, for vLLM's weights and its cache of keys and values, in training and in scoring."""
+    memory_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of the GPU's memory, for vLLM's weights and its cache of keys and values, in training and in scoring. Unset: what
+    a training leaves, see docs/profiles.md."""
     sleep: bool = True
     """vLLM gives its memory back while the optimizer works; waking costs a copy of the weights."""
 
@@ -324,8 +342,11 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     resolved = dict(values)
     for table in ("model", "tasks"):
         name = values[table].get("name") if isinstance(values.get(table), dict) else None
-        if isinstance(name, str) and ("/" in name or name.endswith(".py")):
-            resolved[table] = {**values[table], "name": str(folder / Path(name).expanduser())}
+        if not isinstance(name, str) or not ("/" in name or name.endswith(".py")):
+            continue
+        path = folder / Path(name).expanduser()
+        if table == "tasks" or path.exists() or not is_hub_name(name):
+            resolved[table] = {**values[table], "name": str(path)}
     return resolved
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.archive.files import folder_sha256
 from engine.errors import PoiseError
-from engine.generation.choice import uses_vllm
+from engine.generation.choice import MEMORY_SHARE, uses_vllm
 from engine.profiles.load_model import load_base, model_dir
 from engine.scoring.adapter import merge_adapter
 from engine.scoring.estimators import mean_and_interval, overall, overall_standard_error, problem_values
@@ -116,7 +116,7 @@ def _sampler(profile: Mapping[str, Any], model: Any, tokenizer: Any, prompts: Se
     from engine.scoring.sampling_vllm import VllmSampler
 
     longest = max(len(ids) for ids in tokenizer(list(prompts))["input_ids"]) + score["max_completion_length"]
-    share = profile["generation"]["memory_share"]
+    share = profile["generation"].get("memory_share", MEMORY_SHARE)
     return VllmSampler(model, tokenizer, model_dir(profile["model"]), share, longest).sample
 
 

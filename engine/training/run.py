@@ -27,10 +27,11 @@ from engine.algorithms.pipeline import Pipeline
 from engine.archive.files import sync_files
 from engine.contract import Algorithm
 from engine.errors import PoiseError
-from engine.generation.choice import uses_vllm
+from engine.generation.choice import MEMORY_SHARE, uses_vllm
 from engine.process.child import Failure, Paused, Stopped
+from engine.profiles.forecast import update_rows
 from engine.profiles.load_model import load_base, lora_settings
-from engine.tasks.grader_client import GraderClient
+from engine.tasks.grader_client import GraderClient, Prompt
 from engine.training import checkpoints
 from engine.training.figures import SAMPLER_CAP
 from engine.training.recording import Recorder, cut_after
@@ -99,13 +100,13 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> None:
-    """Raise unless an update's rows may be split into so many micro-batches without changing the algorithm.
+    """Raise unless a micro-batch may be split into so many smaller ones without changing the algorithm.
 
     Raises:
         Failure: "indivisible".
     """
     train = profile["train"]
-    rows = train["prompts_per_batch"] * train["group_size"] // train["updates_per_batch"]
+    rows = train.get("micro_rows") or update_rows(train)
     local = [m.name for m in algorithm.mechanisms if m.local]
     why = None
     if split > 1 and local:
@@ -113,7 +114,7 @@ def refuse_split(profile: dict[str, Any], algorithm: Algorithm, split: int) -> N
     elif split > 1 and any(m.whole_groups for m in algorithm.mechanisms) and rows // split % train["group_size"]:
         why = f"a micro-batch must hold whole groups, and {rows} rows cannot be split into {split} parts of them"
     elif rows % split:
-        why = f"the {rows} rows of an update cannot be split into {split} equal parts"
+        why = f"the {rows} rows of a micro-batch cannot be split into {split} equal parts"
     if why is not None:
         raise Failure(f"a smaller micro-batch is not possible: {why}", "indivisible")
 
@@ -152,6 +153,7 @@ def build_trainer(
     model, tokenizer = load_base(profile["model"])
     narrow_logprob_tile(model.config.vocab_size)
     prompts, part_weights = grader.prompts()
+    prompts = short_enough(prompts, tokenizer, profile["train"].get("max_prompt_length"))
     args = grpo_config(profile, seed, folder / "checkpoints", split)
     if args.use_vllm:  # what its cache of keys and values must be able to hold; the model's own limit may be far more
         longest = max(len(ids) for ids in tokenizer([row["prompt"] for row in prompts])["input_ids"])
@@ -172,6 +174,22 @@ def build_trainer(
     return trainer
 
 
+def short_enough(prompts: list[Prompt], tokenizer: Any, most: int | None) -> list[Prompt]:
+    """The training problems whose prompts have at most so many tokens; None: all.
+
+    Raises:
+        PoiseError: none is left.
+    """
+    if most is None:
+        return prompts
+    kept = [p for p in prompts if len(tokenizer(p["prompt"])["input_ids"]) <= most]
+    if left_out := len(prompts) - len(kept):
+        print(f"{left_out} of {len(prompts)} problems are longer than {most} tokens: left out", flush=True)
+    if not kept:
+        raise PoiseError(f"no training problem is as short as train.max_prompt_length = {most} tokens: raise it")
+    return kept
+
+
 def narrow_logprob_tile(vocabulary: int) -> None:
     """Let TRL's log-probability buffer be as wide as the vocabulary instead of 32,768 columns.
 
@@ -189,10 +207,11 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
     """TRL's settings for the root: paper GRPO, off-policy by `updates_per_batch`.
 
     Args:
-        split: micro-batches that make up one update.
+        split: parts that the profile's micro-batch is split into.
     """
     train = profile["train"]
-    rows = train["prompts_per_batch"] * train["group_size"]
+    rows = train.get("micro_rows") or update_rows(train)
+    parts = update_rows(train) // rows * split
     cuda = torch.cuda.is_available()
     return GRPOConfig(
         output_dir=str(output),
@@ -200,9 +219,9 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         max_steps=train["updates"],
         learning_rate=train["learning_rate"],
         lr_scheduler_type="constant",
-        per_device_train_batch_size=rows // train["updates_per_batch"] // split,
-        gradient_accumulation_steps=split,
-        steps_per_generation=train["updates_per_batch"] * split,
+        per_device_train_batch_size=rows // split,
+        gradient_accumulation_steps=parts,
+        steps_per_generation=train["updates_per_batch"] * parts,
         num_generations=train["group_size"],
         num_iterations=1,
         loss_type="grpo",
@@ -226,7 +245,7 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         use_cpu=not cuda,
         bf16=cuda,
         fp16=False,
-        gradient_checkpointing=False,
+        gradient_checkpointing=bool(train.get("gradient_checkpointing")),
         dataloader_pin_memory=cuda,
         **vllm_settings(profile),
     )
@@ -244,7 +263,7 @@ def vllm_settings(profile: dict[str, Any]) -> dict[str, Any]:
     return {
         "use_vllm": True,
         "vllm_mode": "colocate",
-        "vllm_gpu_memory_utilization": table["memory_share"],
+        "vllm_gpu_memory_utilization": table.get("memory_share", MEMORY_SHARE),
         "vllm_enable_sleep_mode": table["sleep"],
         "vllm_importance_sampling_correction": True,
         "vllm_importance_sampling_mode": "token_truncate",

@@ -12,7 +12,7 @@ from engine.profiles.schema import load_profile
 from poise_tui import client
 from poise_tui.commands.common import absolute_profile, run_argument, runs_dir_option
 from poise_tui.commands.finding import Finding
-from poise_tui.commands.machine_findings import machine_findings
+from poise_tui.commands.machine_findings import machine_findings, probe
 from poise_tui.commands.run_findings import run_findings
 
 
@@ -25,19 +25,23 @@ from poise_tui.commands.run_findings import run_findings
 def doctor_command(run: str | None, profile: str, quick: bool, as_json: bool, runs_dir: Path | None) -> Exit:
     """Look for what is wrong with this machine; with RUN, with that run.
 
-    Each line says what was looked at, how bad it is (ok, warning, error) and what helps. Nothing is changed.
+    Each line says what was looked at, how bad it is (ok, warning, error) and what helps. Nothing is changed. With a
+    profile: does it fit this machine, what memory and time will a candidate take, on which cards, and what to change.
     Ends with 0 if there is no error, with 1 if there is one.
     """
     load_profile(profile)
     if run is None:
-        findings = list(machine_findings(default_runs_dir(runs_dir), absolute_profile(profile), quick))
-        name = None
+        place = default_runs_dir(runs_dir)
+        probed = None if quick else probe(absolute_profile(profile), place)
+        findings, name = list(machine_findings(place, profile, probed)), None
+        outlook = probed["outlook"] if isinstance(probed, dict) else None
     else:
         folder = client.connect(run, runs_dir).folder
-        findings, name = list(run_findings(folder)), folder.id
+        findings, name, outlook = list(run_findings(folder)), folder.id, None
     wrong = any(f.level == "error" for f in findings)
     if as_json:
-        print(json.dumps({"run": name, "ok": not wrong, "findings": [asdict(f) for f in findings]}, indent=2))
+        told = {"run": name, "ok": not wrong, "findings": [asdict(f) for f in findings], "outlook": outlook}
+        print(json.dumps(told, indent=2))
     else:
         print("\n".join(map(_lines, findings)))
     return Exit.ERROR if wrong else Exit.DONE

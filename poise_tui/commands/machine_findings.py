@@ -18,6 +18,7 @@ from engine.sandbox.layers import DEFAULT_FLOOR, LAYERS, check_floor, level
 from engine.sandbox.probe import available, hints
 from engine.sandbox.probe import probe as probe_sandbox
 from poise_tui.commands.finding import LEAST_FREE, Finding, size
+from poise_tui.commands.outlook_findings import outlook_findings
 from poise_tui.format import one_line
 
 GIB = 1 << 30
@@ -26,13 +27,13 @@ PROBE_SECONDS = 60.0
 VOLATILE = {"tmpfs", "ramfs"}
 
 
-def machine_findings(runs_dir: Path, profile: str, quick: bool) -> Iterator[Finding]:
+def machine_findings(runs_dir: Path, profile: str, found: dict[str, Any] | Finding | None) -> Iterator[Finding]:
     """Everything about the machine, the quick parts first.
 
     Args:
         runs_dir: where runs live.
         profile: what a shipped name or an absolute path says.
-        quick: leave out what takes seconds: torch, GPUs, the profile's model and tasks.
+        found: what the probe said of torch, GPUs and the profile; None leaves them out.
     """
     yield python()
     yield system()
@@ -44,8 +45,10 @@ def machine_findings(runs_dir: Path, profile: str, quick: bool) -> Iterator[Find
     yield logind()
     yield from limits()
     yield terminal()
-    if not quick:
-        yield from probe(profile)
+    if isinstance(found, Finding):
+        yield found
+    elif found is not None:
+        yield from probe_findings(profile, found)
 
 
 def python() -> Finding:
@@ -200,20 +203,27 @@ def terminal() -> Finding:
     return Finding("terminal", "ok", shown)
 
 
-def probe(profile: str, seconds: float = PROBE_SECONDS) -> Iterator[Finding]:
-    """Torch, GPUs and the profile's model and tasks, from a child that may import all that."""
-    command = [sys.executable, "-P", "-m", "engine.loop.probe", json.dumps({"profile": profile})]
+def probe(profile: str, runs_dir: Path, seconds: float = PROBE_SECONDS) -> dict[str, Any] | Finding:
+    """What a child that may import all that says of torch, GPUs and the profile; or why it says nothing."""
+    asked = json.dumps({"profile": profile, "runs_dir": str(runs_dir)})
+    command = [sys.executable, "-P", "-m", "engine.loop.probe", asked]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}  # looking fetches nothing
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, env=offline, capture_output=True, text=True, timeout=seconds
+        )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
     except subprocess.TimeoutExpired:
-        yield Finding("torch", "error", f"not imported within {seconds:g} s", "is the machine too busy?")
-        return
+        return Finding("torch", "error", f"not imported within {seconds:g} s", "is the machine too busy?")
     except (ValueError, IndexError):
         lines = done.stderr.strip().splitlines()
         said = one_line(lines[-1]) if lines else f"its process ended with {done.returncode}"
-        yield Finding("torch", "error", f"cannot be imported: {said}", "`make install` installs it")
-        return
+        return Finding("torch", "error", f"cannot be imported: {said}", "`make install` installs it")
+
+
+def probe_findings(profile: str, found: dict[str, Any]) -> Iterator[Finding]:
+    """Torch, GPUs, the profile's model and tasks, and its forecast."""
     cuda = f"CUDA {found['cuda']}" if found["cuda"] else "for CPUs"
     yield Finding("torch", "ok", f"{found['torch']} ({cuda}), trl {found['trl']}, transformers {found['transformers']}")
     names = [f"{g['name']} with {size(g['free'])} of {size(g['total'])} free" for g in found["gpus"]]
@@ -224,6 +234,8 @@ def probe(profile: str, seconds: float = PROBE_SECONDS) -> Iterator[Finding]:
     else:
         yield Finding("gpus", "ok", "; ".join(names) or "none: trainings run on the CPU")
     if found["profile_error"]:
-        yield Finding("profile", "error", one_line(found["profile_error"]), "see docs/profiles.md")
+        yield Finding("profile", "error", one_line(found["profile_error"]), f"`poise fetch --profile {profile}`")
     else:
         yield Finding("profile", "ok", f"{profile}: its model and its tasks are there")
+    if found["outlook"] is not None:
+        yield from outlook_findings(profile, found["outlook"])

@@ -16,6 +16,7 @@ import pytest
 from engine.archive.events import Event
 from engine.archive.store import Archive, Change
 from engine.training.checkpoints import seal
+from poise_tui.commands.finding import Finding
 from poise_tui.commands.machine_findings import disk_kind, logind, probe
 from tests.cli.conftest import Poise, refusal, write_run
 
@@ -156,7 +157,8 @@ def test_a_broken_torch_is_an_error_with_its_reason(
 def test_a_torch_that_hangs_costs_bounded_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "torch.py").write_text("import time; time.sleep(60)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (found,) = probe("tiny", seconds=1.0)
+    found = probe("tiny", tmp_path, seconds=1.0)
+    assert isinstance(found, Finding)
     assert found.level == "error" and "not imported within 1 s" in found.says
 
 
@@ -284,3 +286,42 @@ def test_a_damaged_archive_is_an_error(poise: Poise, runs: Path) -> None:
 def test_an_unknown_run_or_profile_is_refused_in_one_line(poise: Poise) -> None:
     assert refusal(poise("doctor", "nothing"), 3).startswith("no run 'nothing' in ")
     assert refusal(poise("doctor", "--profile", "tinny"), 2).startswith("unknown profile 'tinny'")
+
+
+# A profile on this machine.
+
+
+def test_a_profile_that_needs_a_gpu_is_told_so_with_the_cards_that_do_and_what_a_candidate_costs(poise: Poise) -> None:
+    done = poise("doctor", "--profile", "qwen-math", "--json")
+    found = json.loads(done.stdout)
+    findings = {f["what"]: f for f in reversed(found["findings"])}
+    if found["outlook"]["machine"]["gpu"]:
+        pytest.skip("this machine has a GPU")
+    assert done.returncode == 1
+    assert findings["fits"]["level"] == "error" and "qwen-math does not fit here" in findings["fits"]["says"]
+    assert findings["fits"]["do"].startswith("run it on a machine with an NVIDIA GPU")
+    assert "days a candidate" in findings["time"]["says"] and "an estimate from" in findings["time"]["says"]
+    assert findings["profile"]["do"] == "`poise fetch --profile qwen-math`"
+    cards = {case["memory"] >> 30: case for case in found["outlook"]["cards"]}
+    assert list(cards) == [16, 24, 48, 80] and all(case["fits"] for case in cards.values())
+    assert all(sum(case["parts"].values()) >= case["total"] for case in cards.values())
+    assert cards[24]["sampler"] == "vllm" and cards[24]["seconds"] > 3600
+
+
+def test_a_time_that_was_measured_comes_before_an_estimate(poise: Poise, runs: Path) -> None:
+    folder = write_run(runs, "earlier")
+    archive = Archive.open(folder / "archive.json")
+    cost = {"train_seconds": 100.0, "score_seconds": 20.0, "gpu_seconds": 0.0}
+    trial = {
+        "id": "c000-baseline-0", "candidate": "c000", "purpose": "baseline", "seed": 1, "off": [], "rung": 1.0,
+        "split": "development", "overall": 30.0, "benchmarks": {}, "rungs": [], "status": "scored", "cost": cost,
+    }  # fmt: skip
+    archive.commit([Change("trials", trial["id"], trial)], [Event("trial.created", "c000", trial)])
+    archive.close()
+    found = json.loads(poise("doctor", "--json").stdout)
+    if found["outlook"]["machine"]["gpu"]:
+        pytest.skip("trainings on another kind of device do not count")
+    assert found["outlook"]["measured"] == {"seconds": 120.0, "trainings": 1, "run": "earlier"}
+    said = next(f["says"] for f in found["findings"] if f["what"] == "time")
+    assert said == "2.0 min a candidate, measured: the median of 1 training of earlier"
+    assert next(f["level"] for f in found["findings"] if f["what"] == "fits") == "ok"

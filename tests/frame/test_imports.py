@@ -27,6 +27,8 @@ LIGHT_ENGINE = (
     "engine.process.lock",
     "engine.process.registry",
     "engine.profiles",
+    "engine.profiles.fetch",
+    "engine.profiles.models_folder",
     "engine.profiles.schema",
     "engine.report.compare",
     "engine.report.story",

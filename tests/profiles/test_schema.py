@@ -125,8 +125,9 @@ def test_weights_that_choose_nothing_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
-    assert refusal("tinny") == "unknown profile 'tinny': use tiny, or the path of a TOML file"
-    assert refusal("no/such.toml") == "no profile file no/such.toml: give a TOML file, or one of tiny"
+    known = ", ".join(known_profiles())
+    assert refusal("tinny") == f"unknown profile 'tinny': use {known}, or the path of a TOML file"
+    assert refusal("no/such.toml") == f"no profile file no/such.toml: give a TOML file, or one of {known}"
 
 
 def test_broken_toml_is_refused_with_its_line_and_column(tmp_path: Path) -> None:
