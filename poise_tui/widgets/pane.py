@@ -50,8 +50,9 @@ class Pane:
         """How many rows a page has."""
         return 1
 
-    def node(self) -> str | None:
-        """The candidate under the cursor, in a list of them."""
+    @property
+    def chosen(self) -> str | None:
+        """The candidate under the cursor, in a list of them: at once, while its message is still on its way."""
         return None
 
     def go_to(self, node: str) -> None:
