@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -102,8 +103,10 @@ def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     rows = []
     for field in fields_of(Path(schema.__file__), model.__name__):
         annotation = model.model_fields[field.name].annotation
-        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-            inner.append((f"{prefix}{field.name}", annotation))
+        # A table that may be left out is a union with None.
+        tables = [t for t in (annotation, *get_args(annotation)) if inspect.isclass(t) and issubclass(t, BaseModel)]
+        if tables:
+            inner.append((f"{prefix}{field.name}", tables[0]))
         else:
             rows.append(f"| `{field.name}` | `{cell(field.kind)}` | {code(field.default)} | {cell(field.doc)} |")
     title = f"### [{prefix.rstrip('.')}]\n" if prefix else "### Top\n"
