@@ -10,6 +10,7 @@ from poise_tui.format import Glyphs, duration, number, signed
 from poise_tui.liveness import stale, state
 from poise_tui.snapshot import ENDED, Run
 from poise_tui.state import Shown
+from poise_tui.widgets.pane import in_front
 
 MOOD = {"better": "$success", "worse": "$error"}
 
@@ -38,7 +39,7 @@ class Header(Static):
 
     def _beat(self) -> None:
         run = self._state.snapshot.run
-        if run is not None and run.shown not in ENDED and self.screen is self.app.screen_stack[0]:
+        if run is not None and run.shown not in ENDED and in_front(self):
             self._pulse = not self._pulse
             self._say()
 

@@ -31,6 +31,11 @@ class Wanted(Message):
     then: Callable[[Any], None]
 
 
+def in_front(widget: Widget) -> bool:
+    """Whether its screen is the one in front, under whatever dialogs; none is while the application ends."""
+    return widget.app.screen_stack[:1] == [widget.screen]
+
+
 class Pane:
     """Mixed into a widget that the digits and Tab lead to."""
 
