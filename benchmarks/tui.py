@@ -66,8 +66,9 @@ def keys(runs: Path) -> Figures:
     lock = RunLock.acquire(run.folder.lock, "nobody listens")
     found: Figures = {}
     for rows, columns in SIZES:
+        run.tick()
         terminal = attach(runs, rows, columns)
-        terminal.wait_for(lambda text: "/2000" in text)
+        terminal.wait_for(lambda text: "12000 updates" in text)
         terminal.settle(1.5)
         for name, pressed in (("moves", MOVES), ("others", OTHERS)):
             painted = []
@@ -116,8 +117,9 @@ def live(runs: Path) -> Figures:
     for rows, columns in SIZES:
         for colours in ("truecolor", "256"):
             environment = {} if colours == "truecolor" else {"COLORTERM": "", "TERM": "xterm-256color"}
+            run.tick()
             terminal = attach(runs, rows, columns, **environment)
-            terminal.wait_for(lambda text: "/2000" in text)
+            terminal.wait_for(lambda text: "12000 updates" in text)
             terminal.settle(1.5)
             terminal.rates(2, run.tick)
             found[f"{columns}x{rows} {colours}"] = terminal.rates(15, run.tick)

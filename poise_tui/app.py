@@ -100,6 +100,8 @@ class PoiseApp(Taking, Commanding):
 
     def on_view_ready(self) -> None:
         """A screen has come to the front; with the first one, begin to look."""
+        if not self.screen_stack:  # one leaves already
+            return
         self.change(words=self._words())
         if self.shown.selected is not None:
             self.view.go_to(self.shown.selected)

@@ -61,7 +61,7 @@ class Board(App[None]):
     @property
     def candidate(self) -> Candidate | None:
         """The candidate that verbs are about: the one under the cursor, whose message may still be on its way."""
-        node = self.view.node()
+        node = self.view.chosen
         if node is not None and node != self.shown.selected:
             self.change(selected=node)
         return self.shown.candidate

@@ -72,14 +72,15 @@ class View(Screen[None]):
         """Show a state in the screen's own widgets."""
         raise NotImplementedError
 
-    def node(self) -> str | None:
-        """The candidate under the cursor of the screen's list of them, if it has one."""
-        return next((node for pane in self._all() if (node := pane.node()) is not None), None)
-
     def go_to(self, node: str) -> None:
         """Put the cursors of lists of candidates on a node."""
         for pane in self._all():
             pane.go_to(node)
+
+    @property
+    def chosen(self) -> str | None:
+        """The candidate under a cursor."""
+        return next((node for pane in self._all() if (node := pane.chosen) is not None), None)
 
     def _all(self) -> Iterable[Pane]:
         return (pane for name in self.PANES if isinstance(pane := self.query_one(f"#{name}"), Pane))

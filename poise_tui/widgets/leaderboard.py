@@ -123,7 +123,8 @@ class Leaderboard(LinesPane):
     def _place(self) -> int:
         return next((i for i, c in enumerate(self._rows) if c.id == self._node), 0)
 
-    def node(self) -> str | None:
+    @property
+    def chosen(self) -> str | None:
         return self._node
 
     def go_to(self, node: str) -> None:

@@ -62,6 +62,10 @@ class Lineage(LinesPane):
         return None
 
     @property
+    def chosen(self) -> str | None:
+        return self._rows[self._place].id if self._place < len(self._rows) else None
+
+    @property
     def _snapshot(self) -> Snapshot:
         return self._state.snapshot
 
@@ -84,9 +88,6 @@ class Lineage(LinesPane):
                 node = self._rows[place].id
                 if snapshot.candidates[node] is not known.candidates[node]:
                     self.refresh_line(place)
-
-    def node(self) -> str | None:
-        return self.selected.id if self.selected is not None else None
 
     def go_to(self, node: str) -> None:
         """Put the cursor on a node, unfolding what hides it."""

@@ -11,7 +11,7 @@ from engine.archive.folder import RunFolder
 from poise_tui.format import many_lines
 from poise_tui.run_files import read_knowledge
 from poise_tui.state import Shown
-from poise_tui.widgets.pane import Pane, Wanted
+from poise_tui.widgets.pane import Pane, Wanted, in_front
 
 REFRESH_SECONDS = 2.0
 NOTHING_YET = "Nothing yet: the page is written when the first candidate has been reflected upon."
@@ -41,7 +41,7 @@ class KnowledgePage(VerticalScroll, Pane, can_focus=True, inherit_bindings=False
             self._ask()
 
     def _ask(self) -> None:
-        if self.screen is self.app.screen_stack[0]:
+        if in_front(self):
             self.post_message(Wanted(self, "knowledge", read_knowledge, self._fill))
 
     def _fill(self, text: str | None) -> None:

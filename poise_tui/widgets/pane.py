@@ -31,6 +31,11 @@ class Wanted(Message):
     then: Callable[[Any], None]
 
 
+def in_front(widget: Widget) -> bool:
+    """Whether its screen is the one in front, under whatever dialogs; none is while the application ends."""
+    return widget.app.screen_stack[:1] == [widget.screen]
+
+
 class Pane:
     """Mixed into a widget that the digits and Tab lead to."""
 
@@ -50,8 +55,9 @@ class Pane:
         """How many rows a page has."""
         return 1
 
-    def node(self) -> str | None:
-        """The candidate under the cursor, in a list of them."""
+    @property
+    def chosen(self) -> str | None:
+        """The candidate under the cursor, in a list of them: at once, while its message is still on its way."""
         return None
 
     def go_to(self, node: str) -> None:

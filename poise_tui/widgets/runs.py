@@ -10,7 +10,7 @@ from engine.archive.folder import RunFolder
 from poise_tui.format import Glyphs, number, shorten
 from poise_tui.run_list import RunList, RunRow
 from poise_tui.state import Shown
-from poise_tui.widgets.pane import LinesPane, Wanted
+from poise_tui.widgets.pane import LinesPane, Wanted, in_front
 
 REFRESH_SECONDS = 2.0
 ORDERS = ("newest", "name", "status", "best")
@@ -51,7 +51,7 @@ class Runs(LinesPane):
 
     def ask(self) -> None:
         """Look again at what runs there are."""
-        if self.screen is self.app.screen_stack[0]:
+        if in_front(self):
             self.post_message(Wanted(self, "runs", lambda folder: self._list.rows(folder.path.parent), self._fill))
 
     def _fill(self, rows: tuple[RunRow, ...]) -> None:

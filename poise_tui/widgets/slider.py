@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from poise_tui.format import Glyphs, duration
 from poise_tui.replay import Place, ReplayFeed
+from poise_tui.widgets.pane import in_front
 
 REFRESH_SECONDS = 0.25
 
@@ -30,7 +31,7 @@ class Slider(Static):
         self.say()
 
     def _beat(self) -> None:
-        if self.screen is self.app.screen_stack[0]:
+        if in_front(self):
             self.say()
 
     def say(self) -> None:
