@@ -18,7 +18,7 @@ async def picture(folder: Path, size: tuple[int, int], keys: list[str]) -> str:
     """The screen after these keys."""
     app = PoiseApp(folder=RunFolder(folder.resolve()))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: bool(app._snapshot.tree), "the run is read")
+        await until(pilot, lambda: bool(app.shown.snapshot.tree), "the run is read")
         await pilot.press(*keys)
         await pilot.pause(0.5)
         return app.export_screenshot(title="poise")

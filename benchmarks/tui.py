@@ -35,8 +35,8 @@ from tests.dashboard import recorded
 SIZES = ((24, 80), (50, 200))
 MOVES = "jjjjjjjjkkkkjjjj"
 """What one presses most; on its own, since the budget is about it."""
-OTHERS = ("G", "g", "m", "m", "m", "m", "3", "4", "5", "6", "7", "3", "2", "1", "h", "l", "\x04", "\x15")
-"""The ends, metrics, tabs, panes, folding, pages."""
+OTHERS = ("G", "g", "m", "m", "m", "m", "]", "]", "]", "\t", "\t", "2", "3", "1", "h", "l", "\x04", "\x15")
+"""The ends, metrics, tabs, panes, screens, folding, pages."""
 Figures = dict[str, Any]
 
 
@@ -66,8 +66,9 @@ def keys(runs: Path) -> Figures:
     lock = RunLock.acquire(run.folder.lock, "nobody listens")
     found: Figures = {}
     for rows, columns in SIZES:
+        run.tick()
         terminal = attach(runs, rows, columns)
-        terminal.wait_for(lambda text: "/2000" in text)
+        terminal.wait_for(lambda text: "12000 updates" in text)
         terminal.settle(1.5)
         for name, pressed in (("moves", MOVES), ("others", OTHERS)):
             painted = []
@@ -116,8 +117,9 @@ def live(runs: Path) -> Figures:
     for rows, columns in SIZES:
         for colours in ("truecolor", "256"):
             environment = {} if colours == "truecolor" else {"COLORTERM": "", "TERM": "xterm-256color"}
+            run.tick()
             terminal = attach(runs, rows, columns, **environment)
-            terminal.wait_for(lambda text: "/2000" in text)
+            terminal.wait_for(lambda text: "12000 updates" in text)
             terminal.settle(1.5)
             terminal.rates(2, run.tick)
             found[f"{columns}x{rows} {colours}"] = terminal.rates(15, run.tick)
@@ -153,8 +155,9 @@ def _read_so_far(terminal: Terminal) -> int:
 
 def others(_: Path) -> Figures:
     """Programs people know; nvitop only where it can run."""
-    programs = {"textual demo": ([sys.executable, "-m", "textual"], "Textual", ("j", "k") * 8)}
-    programs["nvitop"] = ([sys.executable, "-m", "nvitop"], "NVITOP", ("j", "k") * 8)
+    arrows = ("\x1b[B",) * 8 + ("\x1b[A",) * 8
+    programs = {"textual demo": ([sys.executable, "-m", "textual"], "Textual", arrows)}
+    programs["nvitop"] = ([sys.executable, "-m", "nvitop"], "NVITOP", arrows)
     found: Figures = {}
     for name, (command, wanted, pressed) in programs.items():
         for rows, columns in SIZES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,7 @@ class LargeRun:
         load = 50 + 40 * math.sin(self._step)
         sample = {"time": time.time(), "cpu": [load, 99 - load], "memory_used": 4096 + self._step % 500}
         sample |= {"memory_total": 24_000, "engine_rss": 300, "gpus": [], "processes": []}
+        os.utime(self.folder.lock)  # the engine's heartbeat
         with self.folder.telemetry.open("ab") as file:
             file.write(orjson.dumps(sample, option=orjson.OPT_APPEND_NEWLINE))
 

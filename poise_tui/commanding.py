@@ -1,14 +1,11 @@
 """Verbs by name: the `:` line, the palette, the help, and leaving."""
 
-from functools import partial
-
 from rich.text import Text
 from textual import work
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from engine.errors import PoiseError
 from poise_tui.screens.dialogs import Help
-from poise_tui.screens.keys import BY_ID, KEYS, Key, shown
+from poise_tui.screens.keys import BY_ID, KEYS, Key
 from poise_tui.screens.prompt import Prompt
 from poise_tui.snapshot import ENDED
 from poise_tui.steering import Steering
@@ -65,6 +62,10 @@ class Commanding(Steering):
 
     def action_palette(self) -> None:
         """Look for a verb."""
+        from textual.command import CommandPalette  # takes a while, and is wanted by few
+
+        from poise_tui.palette import Verbs
+
         self.push_screen(CommandPalette(providers=[Verbs]))
 
     def action_help(self) -> None:
@@ -84,28 +85,3 @@ class Commanding(Steering):
             answers["s"] = "stop it (`poise resume` takes it up again)"
         state = "The engine is still starting." if run is None else f"{name} is {run.shown}."
         self.ask(state, answers, d=lambda: self.exit(message=farewell), s=lambda: self.command("stop", None))
-
-
-class Verbs(Provider):
-    """All verbs, for the palette."""
-
-    async def discover(self) -> Hits:
-        """All of them, as long as nothing is typed."""
-        for key in KEYS:
-            if key.section != "Move":
-                yield DiscoveryHit(self._line(key), partial(self._do, key), help=key.help)
-
-    async def search(self, query: str) -> Hits:
-        """Those whose name or help is like what was typed."""
-        matcher = self.matcher(query)
-        for key in KEYS:
-            if (score := matcher.match(f"{key.id} {key.help}")) > 0:
-                yield Hit(score, self._line(key), partial(self._do, key), help=key.help)
-
-    def _line(self, key: Key) -> str:
-        assert isinstance(self.app, Commanding)
-        return f"{key.id} ({shown(key, self.app.keymap)})"
-
-    async def _do(self, key: Key) -> None:
-        assert isinstance(self.app, Commanding)
-        await self.app.obey(key)

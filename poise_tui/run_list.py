@@ -10,7 +10,6 @@ from engine.archive.remove import remove_tree
 from engine.errors import Exit, PoiseError
 from engine.process.lock import RunLock
 from engine.process.registry import live_engines
-from poise_tui.commands.status import summary
 from poise_tui.format import one_line
 
 Stamp = tuple[int, bool]
@@ -56,6 +55,8 @@ class RunList:
 
 def _read(folder: RunFolder) -> RunRow:
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.created()))
+    from poise_tui.commands.status import summary  # brings the archive's reader, which the first frame can do without
+
     try:
         found = summary(folder)
     except PoiseError:

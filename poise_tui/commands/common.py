@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from engine.profiles.schema import known_profiles
 from poise_tui.terminal import THEME_NAMES, TerminalOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,6 +65,8 @@ def terminal_options(command: F) -> F:
 
 def absolute_profile(profile: str) -> str:
     """What an engine that stands elsewhere understands: a shipped name, or a whole path."""
+    from engine.profiles.schema import known_profiles  # brings pydantic, which `attach` can do without
+
     return profile if profile in known_profiles() else str(Path(profile).expanduser().resolve())
 
 

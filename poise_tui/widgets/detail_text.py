@@ -6,7 +6,6 @@ from statistics import fmean
 from typing import Any
 
 from textual.content import Content
-from textual.highlight import highlight
 
 from poise_tui.format import many_lines, number, one_line, signed
 from poise_tui.run_files import Sample
@@ -98,6 +97,8 @@ def code(text: str | None) -> Content:
     """The algorithm's file, highlighted."""
     if text is None:
         return Content.styled("no file yet", MUTED)
+    from textual.highlight import highlight  # brings pygments, which the first frame need not wait for
+
     return highlight(many_lines(text), language="python")
 
 

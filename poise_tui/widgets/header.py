@@ -12,7 +12,6 @@ from poise_tui.snapshot import ENDED, Run
 from poise_tui.state import Shown
 
 MOOD = {"better": "$success", "worse": "$error"}
-SETTLED = ("scored", "failed", "infeasible", "duplicate", "stopped", "pruned")
 
 
 class Header(Static):
@@ -56,8 +55,7 @@ class Header(Static):
         now = self._clock()
         words, style = state(run, now)
         dot = self._glyphs.dot if self._pulse or run.shown in ENDED else self._glyphs.hollow
-        nodes = [c for c in snapshot.candidates.values() if c.parent is not None and c.id.startswith("c")]
-        done = sum(c.status in SETTLED for c in nodes)
+        done, confirmed = snapshot.done, snapshot.confirmed
         parts: list[tuple[int, Content]] = [
             (0, Content.styled(f" {run.id}", "bold")),
             (0, Content.styled(f"{dot} {words}", style)),
@@ -72,7 +70,6 @@ class Header(Static):
             parts.insert(2, (0, Content.styled(f"{waits}{self._glyphs.ellipsis}", "$warning")))
         if self._state.query:
             parts.append((1, Content.styled(f"/{self._state.query.text}", "$accent")))
-        confirmed = sum(c.verdict == "confirmed" for c in snapshot.candidates.values())
         if confirmed:
             parts.append((2, Content.styled(f"{confirmed} confirmed", "bold $success")))
         if snapshot.root_seeds > 1:
