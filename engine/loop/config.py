@@ -43,6 +43,8 @@ class RunConfig:
         sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
         notes: folder of the user's own notes, or "".
         controls: candidates of the control arm, besides `candidates`.
+        executor: `local` or `ray`.
+        ray_address: of the cluster, see `engine.cluster.places.connect`.
     """
 
     id: str
@@ -61,6 +63,8 @@ class RunConfig:
     sandbox_floor: str = DEFAULT_FLOOR
     notes: str = ""
     controls: int = 0
+    executor: str = "local"
+    ray_address: str = ""
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -72,13 +76,15 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     """
     profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     search = profile["search"]
+    executor, address = request.get("executor") or "local", request.get("ray_address") or ""
+    join_cluster(executor, address)
     now = time.time()
     config = RunConfig(
         id=request.get("name") or _fresh_id(profile["name"], now),
         created=now,
         seed=int(request.get("seed") or 0),
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
-        workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
+        workers=_positive("workers", request.get("workers"), _room(executor, profile)),
         lag=search["lag"],
         llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",
@@ -90,6 +96,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
         notes=_notes(request.get("notes")),
         controls=int(request.get("controls") or 0),
+        executor=executor,
+        ray_address=address,
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -150,6 +158,27 @@ def gpu_hours_limit(hours: float | None) -> float:
             Exit.USAGE,
         )
     return float(hours or 0.0)
+
+
+def join_cluster(executor: str, address: str) -> None:
+    """Become a part of the cluster that the executor `ray` works on; nothing for another executor.
+
+    Raises:
+        PoiseError: Ray is not installed; refused (4), no cluster answers there.
+    """
+    if executor == "ray":
+        from engine.cluster.places import connect
+
+        connect(address or os.environ.get("RAY_ADDRESS") or "auto")
+
+
+def _room(executor: str, profile: dict[str, Any]) -> int:
+    """How many trainings there is room for now, on this machine or the cluster."""
+    if executor == "local":
+        return len(gpu_names()) or os.cpu_count() or 1
+    from engine.cluster.places import needs_of, room
+
+    return max(room(needs_of(profile)), 1)
 
 
 def _fresh_id(profile: str, now: float) -> str:
