@@ -61,7 +61,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         sandbox = sandbox_for(config.profile, floor, (folder.path / "candidates", folder.path / "trials"))
         protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
         if command == "start":
-            book.open_run(_run_document(config, protocol, level(sandbox.layers)))
+            book.open_run(run_document(config, protocol, level(sandbox.layers)))
             if line := told(config.profile, bool(gpu_names())):
                 book.log(line)
         else:
@@ -105,7 +105,8 @@ def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     return folder, config
 
 
-def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:
+def run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:
+    """A new run's document, see docs/architecture.md."""
     return {
         "id": config.id,
         "profile": config.profile["name"],
