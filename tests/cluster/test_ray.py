@@ -8,8 +8,8 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.ray_nodes import Nodes
 from engine.archive.events import EventReader
-from tests.cluster.conftest import Nodes
 from tests.run.conftest import Finished
 from tests.run.victims import same
 from tests.run.world import Events, World, profile, wait_for
