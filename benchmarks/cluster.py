@@ -1,6 +1,6 @@
 """A run on a Ray cluster of nodes of one core on this machine: one of them is killed, or its pace is compared.
 
-    python -P -m benchmarks.cluster kill --candidates 12        # 3 nodes; one is killed when it trains a candidate
+    python -P -m benchmarks.cluster kill --candidates 12        # 3 nodes; one is killed while it trains
     python -P -m benchmarks.cluster pace --candidates 6         # 2 nodes of one core against `--workers 2` here
 
 Trainings of the profile `tiny` without confirmations. `pace` makes both runs one after the other, twice, and tells the
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ from benchmarks.ray_nodes import Nodes
 from engine.archive.events import EventReader
 from engine.archive.folder import RunFolder
 from engine.profiles.schema import FOLDER
+
+LATER = re.compile(r"/(c0(?:0[4-9]|[1-9]\d)-search-0)/")
+"""Where a training of a candidate from the fourth on works."""
 
 
 def profile(folder: Path, whole: bool) -> Path:
@@ -54,17 +58,18 @@ def on(nodes: Nodes) -> tuple[str, ...]:
 
 
 def kill(nodes: Nodes, runs: Path, candidates: int) -> None:
-    """Kill the node that trains the fourth candidate, and tell how the run ends."""
+    """Kill the first node that is seen to train a candidate from the fourth on, and tell how the run ends."""
     there = [nodes.add() for _ in range(3)]
     began, victim = time.monotonic(), None
     run = start(runs, "killed", profile(runs, whole=False), candidates, *on(nodes))
     while run.poll() is None:
         time.sleep(0.5)
         for node in there if victim is None else ():
-            if any("/c004-search-0/" in cwd(pid) for pid in nodes.pids(node)):
+            found = next((m[1] for pid in nodes.pids(node) if (m := LATER.search(cwd(pid)))), None)
+            if found is not None:
                 nodes.kill(node)
                 victim = node
-                print(f"a node is killed after {time.monotonic() - began:.0f} s, with c004 on it", flush=True)
+                print(f"a node is killed after {time.monotonic() - began:.0f} s, with {found} on it", flush=True)
                 break
     took = time.monotonic() - began
     events = EventReader(RunFolder(runs / "killed").events).read()

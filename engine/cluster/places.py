@@ -41,6 +41,8 @@ CHECKS_AT_ONCE = 4
 """Verifications on one seat."""
 NODE_MEMORY_MB = 1024
 """That a training takes on a node, where a profile says nothing."""
+FAILURES = 8
+"""Seats in a row that could not be opened, before jobs are told so."""
 LEAVE_SECONDS = 10.0
 """For a seat to clean up before it is killed."""
 
@@ -144,6 +146,7 @@ class Places:
         self._coming: dict[asyncio.Task[None], Place] = {}
         self._waiting: list[tuple[bool, asyncio.Future[Place]]] = []
         self._janitor: asyncio.Task[None] | None = None
+        self._failures = 0
 
     async def take(self, trains: bool) -> Place:
         """A seat for one job; waits until the cluster has one.
@@ -164,7 +167,7 @@ class Places:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.leave(waiter.result())
             raise
         finally:
@@ -204,7 +207,7 @@ class Places:
         coming = sum(1 for place in self._coming.values() if place.trains is trains)
         if not trains:  # one for several, and one a node at most
             there = coming + sum(1 for place in self._open if not place.trains)
-            waiting = min(-(-waiting // CHECKS_AT_ONCE), max(len(ray.nodes()), 1) - there + coming)
+            waiting = min(-(-waiting // CHECKS_AT_ONCE), max(nodes_alive(), 1) - there + coming)
         for _ in range(waiting - coming):
             actor = ray.remote(Seat).options(**self._needs.options(trains), max_restarts=0, max_concurrency=100)
             place = Place(actor.remote(self._terms), trains)
@@ -218,12 +221,16 @@ class Places:
         except Lost as error:
             self._coming.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
             self.drop(place)
-            self._refuse(place.trains, f"no seat on the cluster: {told(error)}")
+            self._failures += 1  # a node that dies takes a few along; what fails again and again is no accident
+            if self._failures > FAILURES:
+                self._refuse(place.trains, f"no seat on the cluster: {told(error)}")
+            else:
+                self._grow(place.trains)
             return
         except asyncio.CancelledError:
             self.drop(place)
             raise
-        place.idle_since = time.monotonic()
+        self._failures, place.idle_since = 0, time.monotonic()
         if place.facts["unfit"] is None:
             self._open.append(place)
             self._offer(place)
@@ -233,7 +240,7 @@ class Places:
             self._tell(line)
         self._unfit.append(place)
         self._coming.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
-        if not any(p.trains is place.trains for p in self._open) and len(self._unfit) >= 2 * len(ray.nodes()):
+        if not any(p.trains is place.trains for p in self._open) and len(self._unfit) >= 2 * nodes_alive():
             self._refuse(place.trains, line)
         else:
             self._grow(place.trains)
@@ -260,6 +267,11 @@ class Places:
             await asyncio.wait_for(asyncio.wrap_future(place.actor.close.remote().future()), LEAVE_SECONDS)
         with suppress(Exception):
             ray.kill(place.actor)
+
+
+def nodes_alive() -> int:
+    """How many nodes the cluster has now."""
+    return sum(1 for node in ray.nodes() if node["Alive"])
 
 
 def leave() -> None:
