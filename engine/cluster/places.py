@@ -33,6 +33,8 @@ except ImportError:
 
 __all__ = ["Lost", "Needs", "Place", "Places", "connect", "leave", "needs_of", "room", "told"]
 
+SETTINGS = 4
+"""The kind of HTTP/2's first frame (RFC 9113, section 6.5)."""
 CONNECT_SECONDS = 5.0
 """For a cluster's address to answer."""
 IDLE_SECONDS = 60.0
@@ -75,9 +77,9 @@ def connect(address: str) -> None:
     if ray.is_initialized():
         return
     host, _, port = address.rpartition(":")
-    if host and port.isdecimal():  # Ray itself tries for minutes
+    if host and port.isdecimal():
         try:
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+            greet(host, int(port))
         except OSError as error:
             raise PoiseError(
                 f"no Ray cluster answers at {address} ({one_line(str(error))}): give the address of its head, as "
@@ -102,6 +104,21 @@ def needs_of(profile: Mapping[str, Any]) -> Needs:
     threads = max(int(profile[table]["threads"]) for table in ("train", "score"))
     memory = profile["limits"].get("node_memory_mb", NODE_MEMORY_MB)
     return Needs(float(threads), 1.0 if gpu_names() else 0.0, float(memory))
+
+
+def greet(host: str, port: int) -> None:
+    """See that something speaks HTTP/2 there, as gRPC does; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing listens, or something else.
+    """
+    with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0") != "0":
+            return
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0)))
+        frame = connection.recv(9, socket.MSG_WAITALL)
+        if len(frame) < 9 or frame[3] != SETTINGS:
+            raise OSError("something else listens there")
 
 
 def room(needs: Needs) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -113,8 +115,15 @@ def test_an_engine_that_is_killed_leaves_nothing_running_on_the_nodes(world: Wor
     assert EventReader(world.folder("r").events).read()
 
 
-def test_an_address_where_nothing_answers_is_one_clear_line(world: World, nodes: Nodes) -> None:
-    done = world.poise("run", "--headless", "--executor", "ray", "--ray-address", "127.0.0.1:9")
+@pytest.mark.parametrize("there", ["nothing", "a web server"])
+def test_an_address_where_no_cluster_answers_is_one_clear_line(world: World, there: str) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        port = server.server_port if there == "a web server" else 9
+        Thread(target=server.serve_forever, daemon=True).start()
+        done = world.poise("run", "--headless", "--executor", "ray", "--ray-address", f"127.0.0.1:{port}")
+        server.shutdown()
     assert done.returncode == 4
-    assert done.stderr.startswith("poise: no Ray cluster answers at 127.0.0.1:9") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"poise: no Ray cluster answers at 127.0.0.1:{port} (")
+    assert done.stderr.count("\n") == 1
     assert not list((world.path / "runs").glob("*")), "no run was begun"
