@@ -3,8 +3,8 @@
     python -P -m benchmarks.cluster kill --candidates 12        # 3 nodes; one is killed while it trains
     python -P -m benchmarks.cluster pace --candidates 6         # 2 nodes of one core against `--workers 2` here
 
-Trainings of the profile `tiny` without confirmations. `pace` makes both runs one after the other, twice, and tells the
-machine's load: on a machine that others use too, the ratio is theirs as well. Needs the extra `ray`.
+Trainings of the profile `tiny` without confirmations, for `pace` of half their length and all to their end. `pace`
+makes both runs at the same time, so that they also slow each other. Needs the extra `ray`.
 """
 
 from __future__ import annotations
@@ -92,25 +92,27 @@ def cwd(pid: int) -> str:
 
 
 def pace(nodes: Nodes, runs: Path, candidates: int) -> None:
-    """The same run here and on two nodes, twice each."""
+    """The same run here and on two nodes, at the same time: other work on the machine slows both alike."""
     for _ in range(2):
         nodes.add()
-    path = profile(runs, whole=True)
-    for turn in range(2):
-        for where, more in (("local", ("--workers", "2")), ("ray", (*on(nodes), "--workers", "2"))):
-            began = time.monotonic()
-            name = f"{where}{turn}"
-            start(runs / name, name, path, candidates, *more).wait()
-            took = time.monotonic() - began
-            events = EventReader(RunFolder(runs / name / name).events).read()
-            trials = [e for e in events if e.kind == "trial.updated" and e.data.get("status") == "scored"]
-            first = next(e.time for e in events if e.kind == "trial.metrics")
-            rate = 3600 * (len(trials) - 1) / (trials[-1].time - first)
-            print(
-                f"{name}: {len(trials)} trainings in {took:.0f} s, {rate:.0f} an hour from the first update on; "
-                f"load {psutil.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-                flush=True,
-            )
+    path, rates = profile(runs, whole=True), {}
+    begun = {
+        name: start(runs / name, name, path, candidates, "--workers", "2", *more)
+        for name, more in (("local", ()), ("ray", on(nodes)))
+    }
+    for name, run in begun.items():
+        run.wait()
+        events = EventReader(RunFolder(runs / name / name).events).read()
+        scored = [e.time for e in events if e.kind == "trial.updated" and e.data.get("status") == "scored"]
+        first = next(e.time for e in events if e.kind == "trial.metrics")
+        rates[name] = len(scored) / (scored[-1] - first) * 3600
+        print(
+            f"{name}: {len(scored)} trainings and scorings, the last {scored[-1] - events[0].time:.0f} s after the "
+            f"start, {scored[-1] - first:.0f} s after the first update; {rates[name]:.1f} an hour",
+            flush=True,
+        )
+    ratio = rates["ray"] / rates["local"]
+    print(f"ray / local: {ratio:.2f}; load {psutil.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 def main() -> None:

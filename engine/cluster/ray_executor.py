@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.archive.files import read_limited
 from engine.cluster.mirror import KEPT_HERE, Mirror, Piece, apply, sync_tree
-from engine.cluster.places import Lost, Place, Places, told
+from engine.cluster.places import Lost, Place, Places
 from engine.cluster.seat import FILES, RELAY_BYTES
 from engine.errors import Exit, PoiseError
 from engine.process.child import Job
@@ -143,7 +143,8 @@ class RayExecutor:
                 if errand.killed is not None:
                     return result_of(errand, "killed", errand.killed, "asked")
                 if errand.begun:
-                    return result_of(errand, "killed", f"node {place.facts['node']} was lost: {told(error)}", LOST)
+                    lost = f"node {place.facts['node']} was lost ({type(error).__name__})"
+                    return result_of(errand, "killed", lost, LOST)
                 errand.place = None  # it had been lost while nothing was on it
             except PoiseError:
                 raise
