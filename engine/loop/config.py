@@ -14,11 +14,14 @@ import tomli_w
 
 from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
-from engine.archive.folder import RunFolder, create_run
+from engine.archive.folder import RunFolder, create_run, find_run
+from engine.archive.formats import FORMAT, require_format
 from engine.errors import Exit, PoiseError
 from engine.generation.choice import settled
 from engine.loop.confinement import floor_of
-from engine.loop.machine import gpu_names
+from engine.loop.machine import device_name, gpu_names
+from engine.loop.prior import check_earlier, read_earlier
+from engine.loop.protocol import protocol_hash
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
@@ -45,6 +48,8 @@ class RunConfig:
         controls: candidates of the control arm, besides `candidates`.
         executor: `local` or `ray`.
         ray_address: of the cluster, see `engine.cluster.places.connect`.
+        prior: folder of the run that this one starts from, or ""; see `engine.loop.prior`.
+        format: of the run's folder, see `engine.archive.formats`.
     """
 
     id: str
@@ -65,6 +70,8 @@ class RunConfig:
     controls: int = 0
     executor: str = "local"
     ray_address: str = ""
+    prior: str = ""
+    format: int = 1
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -79,10 +86,11 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     executor, address = request.get("executor") or "local", request.get("ray_address") or ""
     join_cluster(executor, address)
     now = time.time()
+    seed, prior = _seed(request, profile)
     config = RunConfig(
         id=request.get("name") or _fresh_id(profile["name"], now),
         created=now,
-        seed=int(request.get("seed") or 0),
+        seed=seed,
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
         workers=_positive("workers", request.get("workers"), _room(executor, profile)),
         lag=search["lag"],
@@ -98,6 +106,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         controls=int(request.get("controls") or 0),
         executor=executor,
         ray_address=address,
+        prior=prior,
+        format=FORMAT,
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -112,8 +122,9 @@ def read_config(folder: RunFolder) -> RunConfig:
     """The configuration of a run that exists.
 
     Raises:
-        PoiseError: run.toml is missing or damaged.
+        PoiseError: run.toml is missing or damaged, or of a newer version.
     """
+    require_format(folder.path)
     try:
         return RunConfig(**tomllib.loads(folder.config.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -179,6 +190,20 @@ def _room(executor: str, profile: dict[str, Any]) -> int:
     from engine.cluster.places import needs_of, room
 
     return max(room(needs_of(profile)), 1)
+
+
+def _seed(request: dict[str, Any], profile: dict[str, Any]) -> tuple[int, str]:
+    """The seed of a run, and the folder of the one it starts from, which must fit."""
+    wanted = None if request.get("seed") is None else int(request["seed"])
+    if not request.get("from"):
+        return wanted or 0, ""
+    path = Path(request["from"])
+    folder = find_run(str(path), path.parent)
+    old = read_config(folder)
+    protocol = protocol_hash(profile, model_dir(profile["model"]), device_name())
+    root = [m.document() for m in read_algorithm(read_source(Path(request["root"])))[1]] if request.get("root") else []
+    earlier = read_earlier(folder, asdict(old))
+    return check_earlier(earlier, old.profile, profile, protocol, root, wanted), str(folder.path.resolve())
 
 
 def _fresh_id(profile: str, now: float) -> str:

@@ -1,7 +1,7 @@
 """The settled-prefix rule: what decision k may see, whatever the order in which results arrive.
 
-Slot 0 is the root, slot k the candidate of decision k. Decision k sees exactly the settled slots 0..k-lag; a result that
-arrives early waits. So the lineage depends on the seed and on `lag`, not on timing, workers or executor.
+Slot 0 is the root, slot k the candidate of decision k. Decision k sees exactly the settled slots 0..k-lag; a result
+that arrives early waits. So the lineage depends on the seed and on `lag`, not on timing, workers or executor.
 """
 
 from __future__ import annotations
