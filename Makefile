@@ -73,7 +73,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Clusters are tested with the extra `ray`; without a package index those tests are skipped.
 test-slow: install
+	-$(PIP) install --quiet -e '.[ray]' -c constraints.txt
 	$(BIN)/pytest -m slow
 
 # Real vLLM, in its build for CPUs, samples for our trainer; its environment is used again while its list is the same.

@@ -227,15 +227,15 @@ class Book:
         every = range(self.last_slot + 1)
         return [k for k in every if candidate_id(k) in self.candidates] if self.run.get("closed") else list(every)
 
+    def has_settled(self, slot: int) -> bool:
+        """Whether a slot's results will not change by themselves: the candidate's, and the root's of that number."""
+        c = self.candidates.get(candidate_id(slot))
+        return c is not None and (c["status"] in SETTLED or self.is_held(c)) and self.root_settled(slot)
+
     def settled_slots(self) -> set[int]:
-        """Slots whose results will not change by themselves: the candidate's, and the root's of that number."""
-        return {
-            slot
-            for c in self.candidates.values()
-            if c["id"].startswith("c")
-            and (c["status"] in SETTLED or self.is_held(c))
-            and self.root_settled(slot := slot_of(c["id"]))
-        }
+        """All slots that have settled."""
+        of_slots = (slot_of(node) for node in self.candidates if node.startswith("c"))
+        return {slot for slot in of_slots if self.has_settled(slot)}
 
     @property
     def waiting(self) -> int:

@@ -46,6 +46,8 @@ class RunConfig:
         sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
         notes: folder of the user's own notes, or "".
         controls: candidates of the control arm, besides `candidates`.
+        executor: `local` or `ray`.
+        ray_address: of the cluster, see `engine.cluster.places.connect`.
         prior: folder of the run that this one starts from, or ""; see `engine.loop.prior`.
         format: of the run's folder, see `engine.archive.formats`.
     """
@@ -66,6 +68,8 @@ class RunConfig:
     sandbox_floor: str = DEFAULT_FLOOR
     notes: str = ""
     controls: int = 0
+    executor: str = "local"
+    ray_address: str = ""
     prior: str = ""
     format: int = 1
 
@@ -79,6 +83,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     """
     profile = fit(load_profile(request.get("profile") or "tiny").resolved())
     search = profile["search"]
+    executor, address = request.get("executor") or "local", request.get("ray_address") or ""
+    join_cluster(executor, address)
     now = time.time()
     seed, prior = _seed(request, profile)
     config = RunConfig(
@@ -86,9 +92,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         created=now,
         seed=seed,
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
-        workers=bounded_workers(
-            _positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1), profile
-        ),
+        workers=_workers(request.get("workers"), executor, profile),
         lag=search["lag"],
         llm=parse_models(request.get("llm") or COMPOSER).spec,
         directive=request.get("directive") or "",
@@ -100,6 +104,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
         notes=_notes(request.get("notes")),
         controls=int(request.get("controls") or 0),
+        executor=executor,
+        ray_address=address,
         prior=prior,
         format=FORMAT,
     )
@@ -163,6 +169,28 @@ def gpu_hours_limit(hours: float | None) -> float:
             Exit.USAGE,
         )
     return float(hours or 0.0)
+
+
+def join_cluster(executor: str, address: str) -> None:
+    """Become a part of the cluster that the executor `ray` works on; nothing for another executor.
+
+    Raises:
+        PoiseError: Ray is not installed; refused (4), no cluster answers there.
+    """
+    if executor == "ray":
+        from engine.cluster.places import connect
+
+        connect(address or os.environ.get("RAY_ADDRESS") or "auto")
+
+
+def _workers(asked: object, executor: str, profile: dict[str, Any]) -> int:
+    """So many trainings side by side as the user says, or as there is room for now; on this machine never more."""
+    if executor == "local":
+        wanted = _positive("workers", asked, len(gpu_names()) or os.cpu_count() or 1)
+        return bounded_workers(wanted, profile)
+    from engine.cluster.places import needs_of, room
+
+    return _positive("workers", asked, max(room(needs_of(profile)), 1))
 
 
 def _seed(request: dict[str, Any], profile: dict[str, Any]) -> tuple[int, str]:

@@ -32,7 +32,7 @@ async def decide_all(engine: Engine) -> None:
                 lambda first=first: (
                     not engine.paused  # type: ignore[misc]
                     and engine.stopping is None
-                    and ready(first, engine.config.lag, engine.book.settled_slots())
+                    and ready(first, engine.config.lag, engine.book.has_settled)
                 )
             )
         if engine.book.run.get("closed"):

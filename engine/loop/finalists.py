@@ -102,13 +102,14 @@ def _one_more(engine: Engine, node: str, index: int) -> None:
 def search_over(engine: Engine) -> bool:
     """Whether every candidate of the search, of the control arm and of the user's own has its result."""
     book = engine.book
-    settled = book.settled_slots()
+    if not all(map(book.has_settled, reversed(book.slots()))):  # nearly always the newest says so
+        return False
     others = [c for c in book.candidates.values() if not c["id"].startswith("c")]
     controls = sum(c["id"].startswith("r") for c in others)
     done = (controls >= engine.config.controls or bool(book.run.get("closed"))) and all(
         c["status"] in SETTLED for c in others
     )
-    return done and not engine.closing and all(k in settled for k in book.slots())
+    return done and not engine.closing
 
 
 async def conclude(engine: Engine) -> None:

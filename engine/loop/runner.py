@@ -178,8 +178,7 @@ class TrialRunner:
         """Ask a training to `pause` or `stop` at its next step boundary; nothing happens if it does not run."""
         if trial_id in self._running:
             self._running[trial_id] = word
-            if trial_id in self._started:
-                self._ask(trial_id, word)
+            self._ask(trial_id, word)  # one that has not started may wait for its place: it need not any more
 
     def _ask(self, trial_id: str, word: str) -> None:
         try:

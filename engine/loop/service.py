@@ -7,17 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.archive.events import last_events
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
-from engine.errors import PoiseError
 from engine.generation.choice import require, told
 from engine.loop.book import Book
-from engine.loop.config import RunConfig, budget_of, new_run, read_config
+from engine.loop.config import RunConfig, budget_of, join_cluster, new_run, read_config
 from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
 from engine.loop.graders import Graders
@@ -28,9 +28,8 @@ from engine.loop.rungs import ladder
 from engine.loop.steering import REMEMBERED, Steering
 from engine.loop.study_plan import KINDS
 from engine.loop.take_up import take_up
+from engine.loop.workplace import open_workplace
 from engine.process.control import ControlServer
-from engine.process.executor import LocalExecutor
-from engine.process.launch import Launcher
 from engine.process.lock import RunLock
 from engine.process.registry import register, socket_path, unregister
 from engine.process.telemetry import Telemetry
@@ -64,7 +63,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         sandbox = sandbox_for(config.profile, floor, (folder.path / "candidates", folder.path / "trials"))
         protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
         if command == "start":
-            book.open_run(_run_document(config, protocol, level(sandbox.layers)))
+            book.open_run(run_document(config, protocol, level(sandbox.layers)))
             if line := told(config.profile, bool(gpu_names())):
                 book.log(line)
         else:
@@ -76,13 +75,10 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
             if book.run["sandbox"] != level(sandbox.layers):  # another machine, or another state of this one
                 book.set_run(sandbox=level(sandbox.layers))
         log_to(folder.engine_log)
-        launcher = Launcher(sandbox=sandbox, log=folder.engine_log)
-        stack.push_async_callback(launcher.close)
         graders = Graders(config.profile, config.seed, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
-        executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
-        graders.on_flood = executor.kill
-        engine = Engine(folder, config, book, executor, protocol, lock.beat)
+        workplace = await stack.enter_async_context(open_workplace(config, folder, book, sandbox, floor, graders))
+        engine = Engine(folder, config, book, workplace.executor, protocol, lock.beat)
         steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))
         for kind in KINDS:
             if node := request.get(kind):
@@ -93,13 +89,11 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.push_async_callback(server.close)
         register(folder.path, address)
         stack.callback(unregister, folder.path)
-        telemetry = Telemetry(folder.telemetry, launcher.running)
+        telemetry = Telemetry(folder.telemetry, workplace.processes)
         telemetry.start()
         stack.callback(telemetry.stop)
         _obey_signals(engine)
         answer({"ok": True, "run": folder.id, "dir": str(folder.path), "pid": os.getpid()})
-        warm = asyncio.create_task(_warm_up(launcher))
-        stack.callback(warm.cancel)
         await engine.run()
 
 
@@ -109,11 +103,15 @@ def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     path = Path(request["run_dir"])
     folder = find_run(str(path), path.parent)
     config = read_config(folder)
+    changed = {name: request[name] for name in ("executor", "ray_address") if request.get(name) is not None}
+    config = replace(config, **changed)
     require(config.profile)
+    join_cluster(config.executor, config.ray_address)
     return folder, config
 
 
-def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:
+def run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:
+    """A new run's document, see docs/architecture.md."""
     return {
         "id": config.id,
         "profile": config.profile["name"],
@@ -149,9 +147,3 @@ def _obey_signals(engine: Engine) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         name = signal.Signals(number).name
         loop.add_signal_handler(number, lambda name=name: asyncio.ensure_future(engine.stop(f"stopped by {name}")))  # type: ignore[misc]
-
-
-async def _warm_up(launcher: Launcher) -> None:
-    """Import the trainer's libraries while the first decisions are made."""
-    with suppress(PoiseError):  # the first job meets the same error, and reports it
-        await launcher.start()

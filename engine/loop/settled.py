@@ -1,13 +1,12 @@
 """The settled-prefix rule: what decision k may see, whatever the order in which results arrive.
 
 Slot 0 is the root, slot k the candidate of decision k. Decision k sees exactly the settled slots 0..k-lag; a result
-that
-arrives early waits. So the lineage depends on the seed and on `lag`, not on timing, workers or executor.
+that arrives early waits. So the lineage depends on the seed and on `lag`, not on timing, workers or executor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
 
 def visible(k: int, lag: int) -> range:
@@ -20,6 +19,8 @@ def visible(k: int, lag: int) -> range:
     return range(max(k - lag + 1, 0))
 
 
-def ready(k: int, lag: int, settled: Collection[int]) -> bool:
-    """Whether every slot that decision k must see has settled."""
-    return all(slot in settled for slot in visible(k, lag))
+def ready(k: int, lag: int, settled: Callable[[int], bool]) -> bool:
+    """Whether every slot that decision k must see has settled; the newest is asked first, since it is the likeliest to
+    be open.
+    """
+    return all(map(settled, reversed(visible(k, lag))))

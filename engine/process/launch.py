@@ -149,6 +149,7 @@ class Launcher:
         log: Path | None = None,
         import_seconds: float = IMPORT_SECONDS,
         fork_seconds: float = FORK_SECONDS,
+        lasting_thread: bool = False,
     ) -> None:
         """
         Args:
@@ -158,6 +159,7 @@ class Launcher:
             log: file for the fork server's own complaints; None: this process's stderr.
             import_seconds: after which a fork server that still imports is killed.
             fork_seconds: after which one that was asked for a child and gave none is killed.
+            lasting_thread: the calling thread is not the main one, but lasts as long as this process.
         """
         self._preload = tuple(preload)
         self.sandbox = sandbox
@@ -165,6 +167,7 @@ class Launcher:
         self._log = log
         self._import_seconds = import_seconds
         self._fork_seconds = fork_seconds
+        self._lasting_thread = lasting_thread
         self._server: _Server | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
@@ -213,6 +216,9 @@ class Launcher:
     async def _running_server(self) -> "_Server":
         async with self._starting:
             if self._server is None or not self._server.alive:
+                # The kernel's "parent died" signal fires when the *thread* that started the process ends.
+                if threading.current_thread() is not threading.main_thread() and not self._lasting_thread:
+                    raise RuntimeError("start the fork server from the main thread")
                 self._server = _Server(self._preload, self.sandbox, self._allow_calls, self._log)
             return self._server
 
@@ -221,9 +227,6 @@ class _Server:
     """The engine's end of one fork server."""
 
     def __init__(self, preload: Sequence[str], sandbox: Sandbox | None, allow_calls: bool, log: Path | None) -> None:
-        # The kernel's "parent died" signal fires when the *thread* that started the process ends.
-        if threading.current_thread() is not threading.main_thread():
-            raise RuntimeError("start the fork server from the main thread")
         loop = asyncio.get_running_loop()
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)

@@ -272,6 +272,8 @@ class LimitsTable(_Table):
     """How many files and folders there."""
     files: Annotated[int, Field(ge=16)]
     """Files it may hold open."""
+    node_memory_mb: Annotated[int, Field(ge=0)] = 1024
+    """Memory that a node of a cluster sets aside for a training."""
 
 
 class Profile(_Table):

@@ -188,5 +188,9 @@ def _margin(scored: Sequence[tuple[float, float]], noise: float | None) -> float
 
 def _newest(lines: Iterable[str | None]) -> tuple[str, ...]:
     """The newest distinct ones, the newest first."""
-    told = [one_line(line, LONGEST_LINE) for line in lines if line]
-    return tuple(dict.fromkeys(reversed(told)))[:MOST_ADVICE]
+    told: dict[str, None] = {}
+    for line in reversed([line for line in lines if line]):
+        told.setdefault(one_line(line, LONGEST_LINE))
+        if len(told) == MOST_ADVICE:
+            break
+    return tuple(told)

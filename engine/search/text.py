@@ -23,7 +23,10 @@ def clean(text: str, limit: int | None = None) -> str:
     if limit is not None:
         text = text[: ROOM * limit]
     text = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    # Of a text's few different characters each is looked up once.
+    hidden = [c for c in set(text) if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")]
+    if hidden:
+        text = text.translate(dict.fromkeys(map(ord, hidden)))
     return text if limit is None or len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
 
 

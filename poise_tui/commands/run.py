@@ -22,11 +22,6 @@ from poise_tui.commands.common import (
 from poise_tui.commands.log import check_sinks, start_sinks
 from poise_tui.terminal import TerminalOptions
 
-LATER = {
-    "ray_address": "--ray-address (trainings on a Ray cluster)",
-}
-"""Options whose names are settled and whose work is not there yet: refused, never ignored."""
-
 
 @click.command("run")
 @click.option(
@@ -72,14 +67,14 @@ LATER = {
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Trainings side by side.  [default: one a GPU, or one a core]",
+    help="Trainings side by side.  [default: one a GPU, or one a core, of this machine or the cluster]",
 )
 @click.option(
     "--executor",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Where trainings run.",
+    help="Where trainings run: on this machine, or on a Ray cluster that it is a node of (docs/cluster.md).",
 )
 @click.option("--control", metavar="random=K", help="K more trainings of independent proposals, to compare with.")
 @click.option(
@@ -88,7 +83,11 @@ LATER = {
     metavar="DIR",
     help="Your notes (*.md, *.txt): proposals read them.",
 )
-@click.option("--ray-address", metavar="URL", hidden=True)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="Head of the Ray cluster.  [default: $RAY_ADDRESS, or the cluster this machine is in]",
+)
 @click.option(
     "--log-to", metavar="NAMES", help="Also tell tensorboard, trackio or wandb (with commas), where installed."
 )
@@ -121,11 +120,8 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
         PoiseError: unknown profile, models that cannot be meant, taken name, unusable folder, or an option that does
             nothing yet.
     """
-    for option, meaning in LATER.items():
-        if options.pop(option) is not None:
-            raise PoiseError(f"{meaning} is not available yet", Exit.USAGE)
-    if options.pop("executor") != "local":
-        raise PoiseError("--executor ray is not available yet: trainings run on this machine", Exit.USAGE)
+    if options["ray_address"] is not None and options["executor"] != "ray":
+        raise PoiseError("--ray-address is for --executor ray", Exit.USAGE)
     options["llm"] = parse_models(options["llm"]).spec
     load_profile(options["profile"])
     options["profile"] = absolute_profile(options["profile"])

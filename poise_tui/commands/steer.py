@@ -57,10 +57,12 @@ def pause_command(run: str | None, node: str | None, runs_dir: Path | None) -> N
 @click.option("--hours", type=Amount(), metavar="H", help="Its budget of hours from now on, spent ones included.")
 @click.option("--gpu-hours", type=Amount(), metavar="H", help="Its budget of GPU hours, spent ones included.")
 @click.option("--usd", type=Amount(), metavar="X", help="Its budget for the model, what is spent included.")
+@click.option("--executor", type=click.Choice(["local", "ray"]), help="Go on there.  [default: where it was]")
+@click.option("--ray-address", metavar="HOST:PORT", help="The cluster has this address now.")
 @weak_sandbox_option
 @runs_dir_option
 def resume_command(
-    run: str | None, node: str | None, allow_weak_sandbox: bool, runs_dir: Path | None, **budget: float | None
+    run: str | None, node: str | None, allow_weak_sandbox: bool, runs_dir: Path | None, **asked: float | str | None
 ) -> None:
     """Resume a run or one node of it, starting its engine if none runs.
 
@@ -70,11 +72,11 @@ def resume_command(
     connection = client.connect(run, runs_dir)
     engine = connection.folder.engine()
     if engine is None:
-        handle = client.resume_engine(connection.folder.path, allow_weak_sandbox, **budget)
+        handle = client.resume_engine(connection.folder.path, allow_weak_sandbox, **asked)
         print(f"{handle.run}: engine started (process {handle.pid})")
         if node is None:
             return
-    elif named := [f"--{name.replace('_', '-')}" for name, given in budget.items() if given is not None]:
+    elif named := [f"--{name.replace('_', '-')}" for name, given in asked.items() if given is not None]:
         raise PoiseError(
             f"{connection.folder.id} is run by {engine}: stop it before you change {', '.join(named)}", Exit.REFUSED
         )

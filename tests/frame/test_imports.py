@@ -8,7 +8,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "transformers", "trl", "litellm", "sklearn")
+HEAVY = ("torch", "transformers", "trl", "litellm", "sklearn", "ray")
 LIGHT_ENGINE = (
     "engine",
     "engine.errors",

@@ -21,7 +21,7 @@ def played_out(candidates: int, lag: int, workers: int, trial: float, decision: 
     settled, queue, busy = {0}, 0, 0
     events: list[tuple[float, int, str]] = []
     while len(settled) <= candidates:
-        if not deciding and k <= candidates and ready(k, lag, settled):
+        if not deciding and k <= candidates and ready(k, lag, settled.__contains__):
             heapq.heappush(events, (clock + decision, k, "decided"))
             deciding = True
         while queue and busy < workers:

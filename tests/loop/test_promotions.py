@@ -66,7 +66,7 @@ class Made:
 
     def able(self) -> list[str]:
         """Trials that could train now: of candidates whose decision the settled-prefix rule would have allowed."""
-        lag, there = self.engine.config.lag, self.book.settled_slots()
+        lag, there = self.engine.config.lag, self.book.has_settled
         slots = {t: slot_of(self.book.trials[t]["candidate"]) for t in self.engine.queue}
         return [t for t, slot in slots.items() if not slot or ready(round_of(slot, 3)[1], lag, there)]
 
