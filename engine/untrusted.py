@@ -19,8 +19,10 @@ ROOM = 8
 
 def one_line(text: object, limit: int = LINE) -> str:
     """As one line without terminal sequences, control or bidirectional characters, cut at `limit`."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in _without_sequences(text, limit)).split())
-    return _cut(line, limit)
+    line = _without_sequences(text, limit)
+    if not line.isprintable():  # most lines are
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return _cut(" ".join(line.split()), limit)
 
 
 def many_lines(text: object, limit: int = TEXT) -> str:

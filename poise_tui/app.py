@@ -3,34 +3,34 @@
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import Any
 
-from rich.text import Text
 from textual import work
-from textual.app import App
 from textual.message import Message
 from textual.worker import get_current_worker
 
 from engine.archive.folder import RunFolder
 from engine.errors import PoiseError
-from poise_tui.feed import FolderFeed
-from poise_tui.format import choose_glyphs, one_line
-from poise_tui.screens.main import Dashboard
+from poise_tui.alerts import alerts
+from poise_tui.commanding import Commanding
+from poise_tui.feed import Feed, FolderFeed
+from poise_tui.screens.keys import SCREENS, Key, Keymap
+from poise_tui.screens.make import make_screen
 from poise_tui.snapshot import Snapshot
+from poise_tui.state import Shown
 from poise_tui.styles_path import styles_folder
-from poise_tui.themes import THEMES
+from poise_tui.taking import Taking
+from poise_tui.terminal import TerminalOptions
+from poise_tui.themes import NAMES, THEMES
 
 POLL_SECONDS = 0.25
 
 
-class PoiseApp(App[None]):
+class PoiseApp(Taking, Commanding):
     """A run on screen. Leaving or killing it changes nothing for the run."""
-
-    TITLE = "POISE"
-    ENABLE_COMMAND_PALETTE = False
-    CSS_PATH = None
 
     @dataclass
     class Found(Message):
@@ -43,10 +43,13 @@ class PoiseApp(App[None]):
         """The run as it is now."""
 
         snapshot: Snapshot
+        folder: RunFolder
+        live: bool = True
+        """Whether all that was there before has been read."""
 
         def can_replace(self, message: Message) -> bool:
             """A newer snapshot makes those that wait pointless."""
-            return isinstance(message, PoiseApp.Moved)
+            return isinstance(message, PoiseApp.Moved) and message.folder is self.folder
 
     def __init__(
         self,
@@ -54,49 +57,60 @@ class PoiseApp(App[None]):
         folder: RunFolder | None = None,
         starting: Callable[[], RunFolder] | None = None,
         readonly: bool = False,
-        mouse: bool = True,
+        terminal: TerminalOptions | None = None,
         clock: Callable[[], float] = time.time,
+        keymap: Keymap | None = None,
+        extra: tuple[Key, ...] = (),
     ) -> None:
         """
         Args:
             folder: the run, if there is one.
             starting: else, starts a run and returns its folder; called in a thread.
             readonly: refuse every key that changes the run.
-            mouse: let the terminal report the mouse.
+            terminal: how to treat the terminal.
             clock: unix time.
+            extra: keys besides those of `keys.KEYS`, for the help.
+            keymap: keys that are not the usual ones, see `poise_tui.settings`.
         """
-        super().__init__(css_path=sorted(styles_folder().glob("*.tcss")))
+        styles = sorted(styles_folder().glob("*.tcss"))
+        terminal = terminal or TerminalOptions()
+        super().__init__(
+            readonly=readonly, keymap=keymap or {}, clock=clock, terminal=terminal, extra=extra, css_path=styles
+        )
         self.failure: PoiseError | None = None
         """Why the run could not be started; the application has ended then."""
-        self._folder, self._starting = folder, starting
-        self._readonly, self._mouse, self._clock = readonly, mouse, clock
-        self._glyphs = choose_glyphs()
-        self.set_class(not self._glyphs.braille, "-ascii")
-        self._snapshot = Snapshot()
+        self._starting = starting
+        self._told: tuple[Snapshot, float] | None = None
+        self.shown = Shown(folder=folder)
+        self._following = False
         self._began = clock()
+        for name in SCREENS:
+            make = partial(make_screen, name, self.glyphs, clock, self.keymap, readonly=readonly)
+            self.add_mode(name, make)
         self._leaving = Event()
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self.theme = NAMES[terminal.theme]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run until the user leaves; see `textual.app.App.run`."""
-        kwargs.setdefault("mouse", self._mouse)
+        kwargs.setdefault("mouse", self.terminal.mouse)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup too: a viewer without a terminal is of no use
         return super().run(*args, **kwargs)
 
-    def get_default_screen(self) -> Dashboard:
-        """The one screen."""
-        return Dashboard(self._glyphs, self._clock, self.command, readonly=self._readonly)
-
-    def on_dashboard_ready(self) -> None:
-        """The first frame is there; now begin to look."""
-        self._show()
-        if self._folder is not None:
-            self.follow(self._folder)
+    def on_view_ready(self) -> None:
+        """A screen has come to the front; with the first one, begin to look."""
+        self.change(words=self._words())
+        if self.shown.selected is not None:
+            self.view.go_to(self.shown.selected)
+        if self._following:
+            return
+        self._following = True
+        if self.shown.folder is not None:
+            self.follow(self.shown.folder)
         elif self._starting is not None:
             self.start(self._starting)
-        self.set_interval(1.0, self._show_waiting)
+        self.set_interval(1.0, self._say_waiting)
 
     def on_unmount(self) -> None:
         self._leaving.set()
@@ -111,45 +125,58 @@ class PoiseApp(App[None]):
             if not self._leaving.is_set():
                 self.call_from_thread(self.exit, return_code=int(error.code))
 
-    @work(thread=True)
+    def make_feed(self, folder: RunFolder) -> Feed:
+        """What tells of a run."""
+        return FolderFeed(folder)
+
+    @work(thread=True, group="follow")
     def follow(self, folder: RunFolder) -> None:
         """Poll the run's folder until the end; every change becomes a message."""
-        feed, last = FolderFeed(folder), None
+        feed, last, live = self.make_feed(folder), None, False
         worker = get_current_worker()
         while not (worker.is_cancelled or self._leaving.is_set()):
             snapshot = feed.poll()
             if snapshot is not last:
                 last = snapshot
-                self.post_message(self.Moved(snapshot))
+                self.post_message(self.Moved(snapshot, folder, live))
             if not feed.behind:
+                live = True
                 self._leaving.wait(POLL_SECONDS)
 
     def on_poise_app_found(self, message: Found) -> None:
         """Begin to follow what was started."""
-        self._folder = message.folder
-        self._show()
-        self.follow(message.folder)
+        self.look_at(message.folder)
+
+    def look_at(self, folder: RunFolder) -> None:
+        """Follow this run, in place of any other."""
+        self.workers.cancel_group(self, "follow")
+        self._began, self._told = self.clock(), None
+        self.change(folder=folder, snapshot=Snapshot(), selected=None, overlaid=(), pending=(), words=self._words())
+        self.follow(folder)
 
     def on_poise_app_moved(self, message: Moved) -> None:
         """Show what changed."""
-        self._snapshot = message.snapshot
-        self._show()
+        if message.folder is not self.shown.folder:  # the last words of a run that one has left
+            return
+        self.shown = replace(self.shown, snapshot=message.snapshot)
+        self.settle(message.snapshot.steered)
+        self.change(words=self._words())
+        now = self.clock()
+        if message.live and self._told is not None:
+            for alert in alerts(self._told[0], message.snapshot, self._told[1], now):
+                self.alert(alert)
+        self._told = message.snapshot, now
 
-    def _show(self) -> None:
-        screen = self.screen_stack[0]
-        if isinstance(screen, Dashboard):
-            screen.show(self._snapshot, self._folder, self._words())
-
-    def _show_waiting(self) -> None:
+    def _say_waiting(self) -> None:
         """Before the first training step the seconds show that something goes on."""
-        if not self._snapshot.training_began:
-            self._show()
+        if not self.shown.snapshot.training_began:
+            self.change(words=self._words())
 
     def _words(self) -> str:
         """What goes on before the first training step."""
-        snapshot, run = self._snapshot, self._snapshot.run
-        seconds = f"{max(0, self._clock() - self._began):.0f} s"
-        if self._folder is None:
+        snapshot, run = self.shown.snapshot, self.shown.snapshot.run
+        seconds = f"{max(0, self.clock() - self._began):.0f} s"
+        if self.shown.folder is None:
             return f"starting the engine... {seconds}"
         if run is None:
             return f"waiting for the run's first event... {seconds}"
@@ -158,25 +185,3 @@ class PoiseApp(App[None]):
         if any(c.running_trial for c in snapshot.candidates.values()):
             return f"the trainer is loading (PyTorch and TRL take some seconds)... {seconds}"
         return f"the engine is preparing the first training... {seconds}"
-
-    def command(self, command: str, node: str | None) -> None:
-        """Send a command to the run's engine, in a thread; how it went is shown as a toast."""
-        if self._folder is not None:
-            self._command(self._folder, command, node)
-
-    @work(thread=True)
-    def _command(self, folder: RunFolder, command: str, node: str | None) -> None:
-        from poise_tui.client import Connection
-
-        target = node or "the run"
-        try:
-            Connection(folder).send(command, node)
-        except PoiseError as error:
-            title = f"{command} {target}"
-            self.call_from_thread(self.notify, one_line(error), severity="error", title=title, markup=False)
-            return
-        if command == "stop":
-            farewell = f"{folder.id} is stopping: `poise resume {folder.id}` takes it up again"
-            self.call_from_thread(self.exit, message=Text(farewell))
-        else:
-            self.call_from_thread(self.notify, f"{command} {target}: accepted", timeout=2, markup=False)

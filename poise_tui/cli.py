@@ -13,7 +13,7 @@ from engine.errors import Exit, PoiseError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Discover": {"run": "run", "resume": "steer", "pause": "steer", "stop": "steer"},
-    "Watch": {"attach": "attach", "ls": "status", "status": "status", "serve": "serve"},
+    "Watch": {"attach": "attach", "replay": "replay", "ls": "status", "status": "status", "serve": "serve"},
     "Steer": {
         "prune": "steer",
         "restore": "steer",

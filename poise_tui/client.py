@@ -47,7 +47,7 @@ class Connection:
     folder: RunFolder
 
     def send(self, command: str, node: str | None = None, **fields: Any) -> dict[str, Any]:
-        """Send one command to the run's engine.
+        """Send one command to the run's engine; its event carries the field `id`, which is made up unless given.
 
         Returns:
             the answer's data.
@@ -63,7 +63,7 @@ class Connection:
             )
         if not engine.identity.here:
             raise PoiseError(f"{self.folder.id} is run by {engine}: steer it there", Exit.REFUSED)
-        return send(engine.socket, command, node=node, by="cli", id=secrets.token_hex(8), **fields)
+        return send(engine.socket, command, node=node, by="cli", **{"id": secrets.token_hex(8), **fields})
 
     def silent_for(self) -> float | None:
         """Seconds since the run's engine last showed that it works; None where it answers, or none is alive here.

@@ -13,12 +13,20 @@ import orjson
 
 from engine.stats.noise import expected_best
 
-METRICS: tuple[str, ...] = ("reward", "correct", "kl", "entropy", "length", "grad_norm", "clip_fraction")
-"""What the curves can show, in the order in which a key goes through them."""
+METRICS: tuple[str, ...] = (
+    *("reward", "correct", "kl", "entropy", "length", "grad_norm", "clip_fraction"),
+    *("loss", "reward_std", "length_std", "truncated", "invalid", "all_fail", "mixed", "all_pass"),
+    *("advantage_mean", "advantage_std", "advantage_max", "ratio_mean", "learning_rate"),
+    *("samples_per_second", "memory_mb"),
+)
+"""What the curves can show, in the order in which a key goes through them; the parts of the reward come after."""
+PART = "part "
+"""Before the name of a part of the reward, where that is a metric."""
 
 ENDED = ("finished", "stopped", "dead")
 
 Json = Mapping[str, Any]
+_NOTHING: "array[float]" = array("f")
 
 
 class Curve:
@@ -40,11 +48,18 @@ class Curve:
 
     def values(self, metric: str) -> "array[float]":
         """(count,) the values at those updates; NaN where there is none."""
-        return self._columns[metric][: self.count]
+        column = self._columns.get(metric)
+        return array("f", [math.nan]) * self.count if column is None else column[: self.count]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """All that was measured, in the order of `METRICS`, then the parts of the reward."""
+        known = list(self._columns)  # a copy: it grows in another thread
+        return tuple(m for m in METRICS if m in known) + tuple(sorted(m for m in known if m.startswith(PART)))
 
     def last(self, metric: str) -> float | None:
         """The newest value that is a number, of the last few."""
-        for value in reversed(self._columns[metric][max(0, self.count - 10) : self.count]):
+        for value in reversed(self._columns.get(metric, _NOTHING)[max(0, self.count - 10) : self.count]):
             if not math.isnan(value):
                 return value
         return None
@@ -53,7 +68,8 @@ class Curve:
         if not isinstance(other, Curve) or self.count != other.count or self.steps() != other.steps():
             return False
         # NaN is no value here and equal to itself, which array comparison does not know.
-        return all(self.values(m).tobytes() == other.values(m).tobytes() for m in METRICS)
+        both = {*self.metrics, *other.metrics}
+        return all(self.values(m).tobytes() == other.values(m).tobytes() for m in both)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -112,6 +128,11 @@ class Candidate:
     """Overall of each training that got as far."""
     verdict: str | None = None
     """Of its confirmation."""
+    mechanisms: tuple[str, ...] = ()
+    tasks: tuple[tuple[str, float], ...] = ()
+    """The score of each task of the profile, where it was scored furthest."""
+    seconds: float = 0.0
+    """Of training, all its trials together."""
 
     def document(self) -> dict[str, Any]:
         """All that the archive knows of it."""
@@ -161,8 +182,14 @@ class Run:
     gpu_seconds: float
     sandbox: str = "full"
     """The level reached, as the run document says it."""
+    directive: str = ""
+    seed: int | None = None
     rungs: tuple[int, ...] = ()
     """The updates at which candidates are judged; the last ones are those of a whole training."""
+    limits: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Budgets besides the candidates, where there are any: hours, GPU hours, usd."""
+    silent_since: float | None = None
+    """When its engine last showed that it works, in unix time, where that is too long ago and it does not answer."""
 
     def elapsed(self, now: float) -> float:
         """Seconds that engines have spent on the run; `now` is unix time."""
@@ -179,6 +206,20 @@ class Gpu:
     util: float | None
     used: float | None
     total: float | None
+    power: float | None = None
+    """Watts."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A child of the engine: percent of one core, MiB."""
+
+    trial: str
+    pid: int
+    cpu: float
+    memory: float
 
 
 @dataclass(frozen=True)
@@ -191,6 +232,9 @@ class Machine:
     memory_used: float
     memory_total: float
     gpus: tuple[Gpu, ...]
+    each_core: tuple[float, ...] = ()
+    engine_memory: float = 0.0
+    processes: tuple[Process, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,6 +247,10 @@ class Snapshot:
     log: tuple[LogLine, ...] = ()
     machine: Machine | None = None
     dropped: int = 0
+    samples: tuple[Machine, ...] = ()
+    """Telemetry of the last half hour or so, the newest last."""
+    steered: tuple[str, ...] = ()
+    """Ids of the newest commands that the engine has obeyed."""
 
     @cached_property
     def root(self) -> Candidate | None:

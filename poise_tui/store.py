@@ -1,24 +1,21 @@
 """Folds the run's events into immutable snapshots, at the cost of the new events only."""
 
-import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import fields, replace
 from types import MappingProxyType
 
-import orjson
-
 from engine.archive.events import Event
+from poise_tui.columns import Columns
 from poise_tui.commands.progress import Progress
+from poise_tui.documents import candidate_of, limits_of, machine_of, score_of
 from poise_tui.format import one_line
 from poise_tui.snapshot import (
-    METRICS,
     Branch,
     Candidate,
     Curve,
-    Gain,
-    Gpu,
     Json,
     LogLine,
     Machine,
@@ -30,6 +27,12 @@ from poise_tui.snapshot import (
 LOG_LINES = 1000
 """How much the log pane remembers."""
 
+SAMPLES = 900
+"""How many samples of telemetry, one every two seconds."""
+
+COMMANDS = 64
+"""How many commands it is remembered of that they were obeyed."""
+
 UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 """What an event raises that has not the promised shape."""
 
@@ -40,15 +43,18 @@ class Store:
     def __init__(self) -> None:
         self._snapshot = Snapshot()
         self._candidates: dict[str, Candidate] = {}
-        self._columns: dict[str, _Columns] = {}
+        self._columns: dict[str, Columns] = {}
+        self._curves: dict[str, Curve] = {}
+        """Of a copied store: curves that have not grown since."""
         self._owner: dict[str, str] = {}
         """Which candidate a trial belongs to."""
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._progress = Progress()
         self._run: Run | None = None
-        self._machine: Machine | None = None
+        self._samples: deque[Machine] = deque(maxlen=SAMPLES)
+        self._steered: deque[str] = deque(maxlen=COMMANDS)
         self._dropped = 0
-        self._new_candidates = self._new_lines = False
+        self._new_candidates = self._new_lines = self._new_samples = False
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take in events. One that has not the promised shape is counted and changes nothing."""
@@ -64,10 +70,11 @@ class Store:
             self._run = replace(self._run, last_event=event.time)
 
     def fold_telemetry(self, samples: Iterable[Json]) -> None:
-        """Take in samples of the machine; the newest stays."""
+        """Take in samples of the machine."""
         for sample in samples:
             try:
-                self._machine = _machine(sample)
+                self._samples.append(machine_of(sample))
+                self._new_samples = True
             except UNUSABLE:
                 self._dropped += 1
 
@@ -76,21 +83,42 @@ class Store:
         if self._run is not None and self._run.shown != shown:
             self._run = replace(self._run, shown=shown)
 
+    def set_silent_since(self, since: float | None) -> None:
+        """Since when the run's engine, which should be there, says nothing."""
+        if self._run is not None and self._run.silent_since != since:
+            self._run = replace(self._run, silent_since=since)
+
+    def copy(self) -> "Store":
+        """Another store that goes on by itself from this state; what never changes is shared."""
+        other = Store()
+        other._snapshot, other._run, other._dropped = self.snapshot(), self._run, self._dropped
+        other._candidates, other._owner = dict(self._candidates), dict(self._owner)
+        trials = (trial for candidate in self._candidates.values() for trial in candidate.trials)
+        other._curves = {trial.id: trial.curve for trial in trials}
+        other._log.extend(self._log)
+        other._samples.extend(self._samples)
+        other._steered.extend(self._steered)
+        other._progress = deepcopy(self._progress)
+        return other
+
     def snapshot(self) -> Snapshot:
         """The state now. What did not change is the same object as in the snapshot before, itself included."""
         before = self._snapshot
-        candidates, tree, log = before.candidates, before.tree, before.log
-        if self._new_candidates:
-            candidates = MappingProxyType(dict(self._candidates))
-            if len(candidates) != len(before.candidates):
-                tree = build_tree(candidates)
-        if self._new_lines:
-            log = tuple(self._log)
-        self._new_candidates = self._new_lines = False
-        parts = (candidates, tree, log, self._run, self._machine, self._dropped)
-        known = (before.candidates, before.tree, before.log, before.run, before.machine, before.dropped)
-        if any(new is not old for new, old in zip(parts, known, strict=True)):
-            self._snapshot = Snapshot(self._run, candidates, tree, log, self._machine, self._dropped)
+        now = replace(
+            before,
+            run=self._run,
+            candidates=MappingProxyType(dict(self._candidates)) if self._new_candidates else before.candidates,
+            log=tuple(self._log) if self._new_lines else before.log,
+            samples=tuple(self._samples) if self._new_samples else before.samples,
+            machine=self._samples[-1] if self._samples else None,
+            steered=tuple(self._steered) if before.steered != tuple(self._steered) else before.steered,
+            dropped=self._dropped,
+        )
+        if len(now.candidates) != len(before.candidates):
+            now = replace(now, tree=build_tree(now.candidates))
+        self._new_candidates = self._new_lines = self._new_samples = False
+        if any(getattr(now, part.name) is not getattr(before, part.name) for part in fields(Snapshot)):
+            self._snapshot = now
         return self._snapshot
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -109,7 +137,10 @@ class Store:
             usd=float(data["spent"]["llm_usd"]),
             gpu_seconds=float(data["spent"]["gpu_seconds"]),
             sandbox=one_line(data["sandbox"]),
+            seed=seed if type(seed := data.get("seed")) is int else None,
+            directive=one_line(data.get("directive") or ""),
             rungs=tuple(int(rung["updates"]) for rung in data.get("rungs") or ()),
+            limits=limits_of(data["budget"]),
         )
 
     def _run_status(self, event: Event) -> None:
@@ -123,7 +154,9 @@ class Store:
         if self._run is None:
             return
         if (budget := event.data.get("budget")) is not None:
-            self._run = replace(self._run, total=budget["candidates"])
+            self._run = replace(self._run, total=budget["candidates"], limits=limits_of(budget))
+        if "directive" in event.data:
+            self._run = replace(self._run, directive=one_line(event.data["directive"] or ""))
         if (sandbox := event.data.get("sandbox")) is not None:
             self._run = replace(self._run, sandbox=one_line(sandbox))
         if (spent := event.data.get("spent")) is not None:
@@ -132,12 +165,12 @@ class Store:
                 self._run = replace(self._run, clock_base=float(spent["wall_seconds"]), clock_since=event.time)
 
     def _candidate_created(self, event: Event) -> None:
-        self._put(_candidate(event.data))
+        self._put(candidate_of(event.data))
 
     def _candidate_changed(self, event: Event) -> None:
         """A new status, or changed fields: both are fields of the document."""
         old = self._candidates[str(event.node)]
-        self._put(_candidate({**old.document(), **event.data}, old.trials))
+        self._put(candidate_of({**old.document(), **event.data}, old.trials))
 
     def _trial_created(self, event: Event) -> None:
         data = event.data
@@ -147,12 +180,12 @@ class Store:
             status=str(data["status"]),
             step=0,
             steps=int(data["steps"]),
-            overall=_score(data.get("overall")),
+            overall=score_of(data.get("overall")),
             curve=Curve(array("d"), {}, 0),
         )
         candidate = self._candidates[str(data["candidate"])]
         self._owner[trial.id] = candidate.id
-        self._columns[trial.id] = _Columns()
+        self._columns[trial.id] = Columns()
         self._put(replace(candidate, trials=(*(t for t in candidate.trials if t.id != trial.id), trial)))
 
     def _trial_updated(self, event: Event) -> None:
@@ -161,7 +194,7 @@ class Store:
             replace(
                 trial,
                 status=str(data.get("status", trial.status)),
-                overall=_score(data.get("overall", trial.overall)),
+                overall=score_of(data.get("overall", trial.overall)),
                 steps=int(data.get("steps", trial.steps)),
                 updates=int(rungs[-1]["updates"]) if (rungs := data.get("rungs")) else trial.updates,
             )
@@ -169,6 +202,8 @@ class Store:
 
     def _trial_metrics(self, event: Event) -> None:
         trial = self._trial(event)
+        if trial.id not in self._columns:
+            self._columns[trial.id] = Columns.of(self._curves.pop(trial.id))
         columns = self._columns[trial.id]
         step = trial.step
         for point in event.data["points"]:
@@ -180,7 +215,11 @@ class Store:
         """It may come before or after its candidate; the document carries it then too."""
         if (candidate := self._candidates.get(str(event.data["id"]))) is not None:
             decision = {"saw": event.data["saw"], "terms": event.data["terms"]}
-            self._put(_candidate({**candidate.document(), "decision": decision}, candidate.trials))
+            self._put(candidate_of({**candidate.document(), "decision": decision}, candidate.trials))
+
+    def _was_steered(self, event: Event) -> None:
+        if event.data.get("id"):
+            self._steered.append(str(event.data["id"]))
 
     _HANDLERS = {  # noqa: RUF012
         "run.created": _run_created,
@@ -193,6 +232,7 @@ class Store:
         "trial.updated": _trial_updated,
         "trial.metrics": _trial_metrics,
         "decision": _decision,
+        "steering": _was_steered,
     }
 
     # -- small steps -------------------------------------------------------------------------------------------
@@ -217,26 +257,6 @@ class Store:
         self._new_candidates = True
 
 
-class _Columns:
-    """The growing side of a `Curve`."""
-
-    def __init__(self) -> None:
-        self.steps: array[float] = array("d")
-        self.values: dict[str, array[float]] = {metric: array("d") for metric in METRICS}
-
-    def append(self, step: int, point: Json) -> None:
-        """Add an update; one that a resumed training repeats is there already."""
-        if self.steps and step <= self.steps[-1]:
-            return
-        row = [_plottable(point.get(metric)) for metric in METRICS]
-        for metric, value in zip(METRICS, row, strict=True):
-            self.values[metric].append(value)
-        self.steps.append(step)
-
-    def curve(self) -> Curve:
-        return Curve(self.steps, self.values, len(self.steps))
-
-
 def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
     """All candidates, each before its children, siblings in the order of their creation.
 
@@ -258,34 +278,6 @@ def build_tree(candidates: Mapping[str, Candidate]) -> tuple[Branch, ...]:
     return tuple(found)
 
 
-def _candidate(document: Json, trials: tuple[Trial, ...] = ()) -> Candidate:
-    cause, parent = document.get("cause"), document["parent"]
-    last = next(reversed(document.get("rungs") or ()), None)
-    fidelity = float(last["rung"]) if last else 1.0
-    return Candidate(
-        id=str(document["id"]),
-        name=one_line(document["name"]),
-        parent=None if parent is None else str(parent),
-        status=str(document["status"]),
-        cause=None if cause is None else one_line(cause),
-        overall=_score(document.get("overall")),
-        pinned=bool(document.get("pinned")),
-        packed=bytes(memoryview(orjson.dumps(document))),  # a copy: orjson's own keeps kilobytes of spare room
-        trials=trials,
-        gain=_gain(document.get("gain")),
-        fidelity=fidelity,
-        updates=int(last["updates"]) if last and fidelity < 1 else None,
-        seeds=tuple(float(score) for score in last["overalls"]) if last else (),
-        verdict=one_line(confirmed["verdict"]) if (confirmed := document.get("confirmed")) else None,
-    )
-
-
-def _gain(found: Json | None) -> Gain | None:
-    if found is None:
-        return None
-    return Gain(float(found["value"]), float(found["low"]), float(found["high"]), str(found["mark"]))
-
-
 def _level(event: Event) -> str:
     if event.kind == "log":
         return str(event.data["level"])
@@ -293,26 +285,3 @@ def _level(event: Event) -> str:
         return "steering"
     status = event.data.get("status")
     return "error" if status in ("failed", "infeasible") else "good" if status == "scored" else "info"
-
-
-def _score(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _plottable(value: object) -> float:
-    """NaN, a gap in the curve, for what no chart can show."""
-    return float(value) if isinstance(value, int | float) and abs(value) < 1e100 else math.nan
-
-
-def _machine(sample: Json) -> Machine:
-    cores = [float(c) for c in sample["cpu"]]
-    return Machine(
-        time=float(sample["time"]),
-        cpu=sum(cores) / max(1, len(cores)),
-        cores=len(cores),
-        memory_used=float(sample["memory_used"]),
-        memory_total=float(sample["memory_total"]),
-        gpus=tuple(
-            Gpu(int(g["index"]), one_line(g["name"]), g["util"], g["mem_used"], g["mem_total"]) for g in sample["gpus"]
-        ),
-    )

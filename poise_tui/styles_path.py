@@ -13,6 +13,6 @@ def styles_folder() -> Path:
     """
     package = Path(__file__).resolve().parent
     for folder in (package / "styles", package.parent / "styles"):
-        if (folder / "dashboard.tcss").is_file():
+        if (folder / "base.tcss").is_file():
             return folder
     raise PoiseError(f"the dashboard's style sheets are missing beside {package}: install poise-tui again")

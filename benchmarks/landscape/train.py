@@ -107,7 +107,8 @@ def curves(metrics: Path) -> list[dict[str, Any]]:
     """Every number of `metrics.jsonl` that says something of the training rather than of the machine."""
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     lines = [{**line, **{f"part_{k}": v for k, v in line.get("parts", {}).items()}} for line in lines]
-    machine = ("step", "time", "epoch_progress", "learning_rate", "samples_per_second", "memory_mb")
+    rates = ("samples_per_second", "tokens_per_second")
+    machine = ("step", "time", "epoch_progress", "learning_rate", "memory_mb", *rates)
     names = [k for k, v in lines[0].items() if isinstance(v, (int, float)) and k not in machine]
     return [{"name": k, "values": [line.get(k, float("nan")) for line in lines]} for k in names]
 

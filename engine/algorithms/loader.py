@@ -30,9 +30,7 @@ def load_algorithm(path: Path) -> Algorithm:
     algorithm = module.__dict__.get("algorithm")
     if not isinstance(algorithm, Algorithm):
         raise PoiseError(f"{path.name}: `algorithm` is a {type(algorithm).__name__}, not an Algorithm")
-    if not isinstance(algorithm.mechanisms, tuple) or not all(
-        isinstance(m, Mechanism) for m in algorithm.mechanisms
-    ):
+    if not isinstance(algorithm.mechanisms, tuple) or not all(isinstance(m, Mechanism) for m in algorithm.mechanisms):
         raise PoiseError(
             f"{path.name}: mechanisms must be a tuple of Mechanism instances, with a comma after a single one"
         )

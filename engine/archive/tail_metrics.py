@@ -14,7 +14,7 @@ METRICS = frozenset(
         *("epoch_progress", "loss", "reward", "reward_std", "kl", "entropy", "length", "length_std"),
         *("clip_fraction", "truncated", "invalid", "correct", "grad_norm", "all_fail", "mixed", "all_pass"),
         *("advantage_mean", "advantage_std", "advantage_max", "ratio_mean", "learning_rate"),
-        *("samples_per_second", "memory_mb"),
+        *("samples_per_second", "tokens_per_second", "sampler_gap", "sampler_kept", "memory_mb"),
     }
 )
 """The numbers of one optimizer update, beside `step` and `parts`."""

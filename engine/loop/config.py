@@ -17,6 +17,7 @@ from engine.archive.files import write_atomic
 from engine.archive.folder import RunFolder, create_run, find_run
 from engine.archive.formats import FORMAT, require_format
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import settled
 from engine.loop.confinement import floor_of
 from engine.loop.machine import device_name, gpu_names
 from engine.loop.prior import check_earlier, read_earlier
@@ -27,7 +28,7 @@ from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
 from engine.sandbox.probe import available, hints
 from engine.search.answers import BadAnswer, read_algorithm
 from engine.search.models import COMPOSER, parse_models
-from engine.tasks import load_taskset
+from engine.tasks import check_taskset
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         PoiseError: an unknown profile, a bad value, a model or tasks that are not there, an unusable folder, a run
             that exists.
     """
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     search = profile["search"]
     now = time.time()
     seed, prior = _seed(request, profile)
@@ -102,7 +103,7 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
-    load_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
+    check_taskset(profile["tasks"]["name"], profile["tasks"]["options"])
     check_floor(available(), config.sandbox_floor, hints())
     folder = create_run(Path(request["runs_dir"]), config.id)
     write_config(folder, config)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.errors import Exit, PoiseError
+from engine.generation.choice import uses_vllm
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.sandbox.layers import DEFAULT_FLOOR, Sandbox, check_floor
@@ -32,16 +34,24 @@ def sandbox_for(
         readable: what else children may read.
 
     Raises:
-        PoiseError: refused (4), the machine has too few layers; no such model.
+        PoiseError: refused (4), the machine has too few layers, for vLLM above all namespaces; no such model.
     """
     layers = available()
     check_floor(layers, floor, hints())
+    samplers = uses_vllm(profile)
+    if samplers and "namespaces" not in layers and floor != WEAK:
+        raise PoiseError(
+            "vLLM makes sockets and runs compilers, which candidate code may do in namespaces alone: "
+            f'{hints().get("namespaces", "bubblewrap is missing")}; or [generation] engine = "transformers"',
+            Exit.REFUSED,
+        )
     folders = tuple(path.absolute() for path in writable)  # as jobs name them: links on the way are not there inside
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     seen = (*(path.absolute() for path in readable), model_dir(profile["model"]).absolute())
     tasks = Path(profile["tasks"]["name"])
-    return Sandbox(layers, folders, seen, gpu_devices(), (tasks.absolute(),) if tasks.suffix == ".py" else ())
+    answers = (tasks.absolute(),) if tasks.suffix == ".py" else ()
+    return Sandbox(layers, folders, seen, gpu_devices(), answers, samplers)
 
 
 def gpu_devices() -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ from engine.errors import PoiseError
 from engine.loop.machine import gpu_names
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
-from engine.tasks import load_taskset
+from engine.tasks import check_taskset
 
 
 def look(profile: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def look(profile: str) -> dict[str, Any]:
     try:
         resolved = load_profile(profile).resolved()
         model_dir(resolved["model"])
-        load_taskset(resolved["tasks"]["name"], resolved["tasks"]["options"])
+        check_taskset(resolved["tasks"]["name"], resolved["tasks"]["options"])
     except PoiseError as e:
         profile_error = str(e)
     return {

@@ -120,6 +120,13 @@ class TrialRunner:
         """Remove a trial's checkpoints: its next training begins at its beginning."""
         _remove(self.folder.trial(trial_id).checkpoints)
 
+    def keep_adapter_alone(self, trial_id: str) -> None:
+        """Once a training is scored to its end, remove what it could have gone on from; damaged checkpoints stay."""
+        folder = self.folder.trial(trial_id).checkpoints
+        if folder.is_dir() and not folder.is_symlink():
+            for path in folder.glob("checkpoint-*"):
+                _remove(path)
+
     def forget_scores(self, trial_id: str) -> None:
         """Before a training counts as done: remove what its process may have planted in the place of scores."""
         place = self.folder.trial(trial_id)

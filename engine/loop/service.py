@@ -15,12 +15,13 @@ from engine.archive.events import last_events
 from engine.archive.folder import RunFolder, find_run
 from engine.archive.store import Archive
 from engine.errors import PoiseError
+from engine.generation.choice import require, told
 from engine.loop.book import Book
 from engine.loop.config import RunConfig, budget_of, new_run, read_config
 from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
 from engine.loop.graders import Graders
-from engine.loop.machine import device_name
+from engine.loop.machine import device_name, gpu_names
 from engine.loop.migrate import migrate
 from engine.loop.protocol import protocol_hash
 from engine.loop.rungs import ladder
@@ -64,12 +65,14 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
         if command == "start":
             book.open_run(_run_document(config, protocol, level(sandbox.layers)))
+            if line := told(config.profile, bool(gpu_names())):
+                book.log(line)
         else:
             book.reopen_run()
             take_up(book, request, folder.llm)
             if book.run["protocol"] != protocol:
-                told = f"protocol {book.run['protocol']} is {protocol} now: scores before and after do not compare"
-                book.log(told, level="warning")
+                changed = f"protocol {book.run['protocol']} is {protocol} now: scores before and after do not compare"
+                book.log(changed, level="warning")
             if book.run["sandbox"] != level(sandbox.layers):  # another machine, or another state of this one
                 book.set_run(sandbox=level(sandbox.layers))
         log_to(folder.engine_log)
@@ -77,7 +80,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.push_async_callback(launcher.close)
         graders = Graders(config.profile, config.seed, stack.enter_context(folder.engine_log.open("ab")))
         stack.callback(graders.close)
-        executor = LocalExecutor(launcher, graders.connect)
+        executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
         graders.on_flood = executor.kill
         engine = Engine(folder, config, book, executor, protocol, lock.beat)
         steering = Steering(engine, last_events(folder.path, "steering", REMEMBERED))
@@ -105,7 +108,9 @@ def _open(command: str, request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         return new_run(request)
     path = Path(request["run_dir"])
     folder = find_run(str(path), path.parent)
-    return folder, read_config(folder)
+    config = read_config(folder)
+    require(config.profile)
+    return folder, config
 
 
 def _run_document(config: RunConfig, protocol: str, sandbox: str) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from engine.archive.files import folder_sha256, write_json
 from engine.archive.folder import TrialFolder
 from engine.archive.tail_metrics import MetricsTail
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import require, settled, told
 from engine.loop.config import job_limits
 from engine.loop.confinement import floor_of, sandbox_for
 from engine.loop.graders import Graders
+from engine.loop.machine import gpu_names
 from engine.loop.report import read_report
 from engine.loop.seeds import score_seed, train_seed
 from engine.process.executor import LocalExecutor, Result
@@ -28,6 +30,7 @@ from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import Sandbox
 from engine.scoring.plausible import against
+from engine.tasks.benchmarks import on_benchmarks
 
 LIGHT_IMPORTS = ("torch",)
 """What a verification needs; TRL would cost four more seconds."""
@@ -63,7 +66,7 @@ async def _verify(request: dict[str, Any]) -> Result:
 
 
 async def _train(request: dict[str, Any]) -> Result:
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     model_dir(profile["model"])
     path = Path(request["algorithm"]).absolute()
     read_source(path)
@@ -71,6 +74,8 @@ async def _train(request: dict[str, Any]) -> Result:
     if out.adapter.exists():
         raise PoiseError(f"{out.path} holds a finished training: choose another --out", Exit.REFUSED)
     seed = int(request.get("seed") or 0)
+    if line := told(profile, bool(gpu_names())):
+        print(line, file=sys.stderr, flush=True)
     job = {
         "id": "train",
         "kind": "train",
@@ -86,7 +91,7 @@ async def _train(request: dict[str, Any]) -> Result:
     sandbox = sandbox_for(profile, floor_of(request), [out.path], [path])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
         with closing(Graders(profile, seed)) as graders:
-            executor = LocalExecutor(launcher, graders.connect)
+            executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
             graders.on_flood = executor.kill
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, _stop, executor)
@@ -114,27 +119,35 @@ async def _score(request: dict[str, Any]) -> Result:
         raise PoiseError(f"{folder.job} is damaged ({e})") from None
     if not folder.adapter.is_dir():
         raise PoiseError(f"{folder.path} holds no adapter: its training has not finished", Exit.NOT_FOUND)
-    place = folder.path / "score"
+    require(profile)
+    place, split = folder.path / "score", "development"
+    if request.get("benchmarks") is not None:
+        profile, place, split = (
+            on_benchmarks(profile, request["benchmarks"]),
+            folder.path / "benchmarks",
+            "confirmation",
+        )
     sandbox = sandbox_for(profile, floor_of(request), [place], [folder.adapter])
     async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
-        return await LocalExecutor(launcher).run(
-            {
-                "id": "score",
-                "kind": "score",
-                "folder": str(place),
-                "profile": profile,
-                "adapter": str(folder.adapter),
-                "split": "development",
-                "score_seed": score_seed(seed, "development", 1.0),
-                "limits": job_limits(profile, "score"),
-            }
-        )
+        with closing(Graders(profile, seed)) as graders:
+            return await LocalExecutor(launcher, graders.connect, graded=graders.kinds).run(
+                {
+                    "id": "score",
+                    "kind": "score",
+                    "folder": str(place),
+                    "profile": profile,
+                    "adapter": str(folder.adapter),
+                    "split": split,
+                    "score_seed": score_seed(seed, split, 1.0),
+                    "limits": job_limits(profile, "score"),
+                }
+            )
 
 
 async def _control(request: dict[str, Any]) -> Result:
     """Train the root on rewards without information, and score it beside the base it began as."""
     name, seed = request["control"], int(request.get("seed") or 0)
-    profile = load_profile(request.get("profile") or "tiny").resolved()
+    profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     model = model_dir(profile["model"])
     job: dict[str, Any] = {"profile": profile, "seed": train_seed(seed, "control", 0), "off": [], "resume": False}
     scoring: dict[str, Any] = {"kind": "score", "profile": profile, "split": "development"}
@@ -145,7 +158,7 @@ async def _control(request: dict[str, Any]) -> Result:
         sandbox = sandbox_for(profile, floor_of(request), [folder])
         async with _launcher(TRAINER_IMPORTS, sandbox) as launcher:
             with closing(Graders(profile, seed, control=name)) as graders:
-                executor = LocalExecutor(launcher, graders.connect)
+                executor = LocalExecutor(launcher, graders.connect, graded=graders.kinds)
                 trained = TrialFolder(folder / "train")
                 job |= {"id": "control", "kind": "train", "folder": str(trained.path), "algorithm": None}
                 job |= {"limits": job_limits(profile, "train"), "progress": trained.metrics.name}

@@ -108,6 +108,8 @@ def _arrive(engine: Engine, trial: str, data: dict[str, Any]) -> None:
         engine.send_on(trial, document["aim"] + 1, **told)
     else:
         engine.book.update_trial(trial, status="scored" if rung.fraction == 1.0 else WAITING, **told)
+    if rung.fraction == 1.0:
+        engine.runner.keep_adapter_alone(trial)
     if rung.fraction == 1.0 and any(document is own for own in engine.book.root_trials()):
         engine.runner.keep_root(trial)
     derive(engine.book, candidate)

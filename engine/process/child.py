@@ -109,9 +109,7 @@ def _outcome(job: Job, allow_calls: bool) -> tuple[str, str | None, dict[str, An
         return "stopped", one_line(str(stopped)), stopped.data, None
     except PoiseError as error:
         return "failed", one_line(str(error)), {}, getattr(error, "reason", None)
-    except (
-        BaseException
-    ) as error:  # candidate code may raise anything, SystemExit and KeyboardInterrupt included
+    except BaseException as error:  # candidate code may raise anything, SystemExit and KeyboardInterrupt included
         with suppress(Exception):  # the log may be full
             traceback.print_exc()
         cause, reason = _cause(error, job)

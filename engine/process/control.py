@@ -60,9 +60,7 @@ def send(path: Path | str, command: str, *, timeout: float = 10.0, **fields: Any
         except TimeoutError:
             raise PoiseError(f"the engine did not answer within {timeout:g} s") from None
         except (OSError, ValueError) as error:
-            raise PoiseError(
-                f"the engine does not answer: {getattr(error, 'strerror', None) or error}"
-            ) from None
+            raise PoiseError(f"the engine does not answer: {getattr(error, 'strerror', None) or error}") from None
     if not value.get("ok"):
         raise PoiseError(str(value.get("error")), Exit(value.get("code", Exit.ERROR)))
     data: dict[str, Any] = value.get("data") or {}

@@ -214,8 +214,9 @@ def confinement(sandbox: Sandbox | None) -> Confine:
     """The layers that children put on themselves; made ready once, since building a filter takes time."""
     if sandbox is None:
         return lambda job: None
-    program = seccomp.build(bool(sandbox.devices)) if "seccomp" in sandbox.layers else None
-    return lambda job: confine(sandbox, job, program)
+    gpu = bool(sandbox.devices)
+    programs = {s: seccomp.build(gpu, s) for s in {False, sandbox.samplers}} if "seccomp" in sandbox.layers else {}
+    return lambda job: confine(sandbox, job, programs.get(sandbox.samples(job["kind"])))
 
 
 def redirect_output(log: str) -> None:

@@ -30,9 +30,7 @@ def read_holder(path: Path) -> Holder | None:
     """Who wrote the lock file, dead or alive; None if nobody, or the file is unreadable."""
     try:
         value: dict[str, Any] = orjson.loads(read_limited(path, 4096))
-        identity = Identity(
-            int(value["pid"]), int(value["start_time"]), str(value["boot_id"]), str(value["host"])
-        )
+        identity = Identity(int(value["pid"]), int(value["start_time"]), str(value["boot_id"]), str(value["host"]))
         return Holder(identity, str(value["socket"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,9 +8,18 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from engine.errors import Exit, PoiseError
 
@@ -27,6 +36,11 @@ class _Table(BaseModel):
     """No unknown keys, no change after loading, no "80" for 80, no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unset(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """TOML has no null, and a key that nobody set must not change the protocol of those who do without it."""
+        return {key: value for key, value in given(self).items() if value is not None}
 
 
 class ModelTable(_Table):
@@ -111,6 +125,17 @@ class ScoreTable(_Table):
         if isinstance(self.samples, int) and self.samples < self.k:
             raise ValueError(f"samples = {self.samples} must be at least k = {self.k} for pass@k")
         return self
+
+
+class GenerationTable(_Table):
+    """`[generation]`: who samples completions, in training and in scoring; see docs/generation.md."""
+
+    engine: Literal["auto", "vllm", "transformers"] = "auto"
+    """`auto`: vLLM where there is a GPU and vLLM is installed, otherwise transformers; settled when a run begins."""
+    memory_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Of the GPU's memory, for vLLM's weights and its cache of keys and values, in training and in scoring."""
+    sleep: bool = True
+    """vLLM gives its memory back while the optimizer works; waking costs a copy of the weights."""
 
 
 class Weights(_Table):
@@ -241,6 +266,7 @@ class Profile(_Table):
     tasks: TasksTable = TasksTable(name="tiny")
     train: TrainTable
     score: ScoreTable
+    generation: GenerationTable | None = None
     search: SearchTable
     confirm: ConfirmTable = ConfirmTable()
     limits: LimitsTable
@@ -333,7 +359,7 @@ def _meaning(keys: tuple[str, ...], error: Mapping[str, Any]) -> str:
 def _known_keys(tables: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Profile
     for table in tables:
-        inner = model.model_fields[table].annotation
-        assert isinstance(inner, type) and issubclass(inner, BaseModel)
-        model = inner
+        annotation = model.model_fields[table].annotation
+        # A table that may be left out is a union with None.
+        model = next(t for t in (annotation, *get_args(annotation)) if isinstance(t, type) and issubclass(t, BaseModel))
     return list(model.model_fields)

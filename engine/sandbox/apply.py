@@ -46,6 +46,7 @@ def confine(sandbox: Sandbox, job: Mapping[str, Any], program: bytes | None) -> 
                 *_named(job),
             ],
             write=[Path(job["folder"]), *map(Path, DEVICES), *sandbox.devices],
+            listen=sandbox.samples(job["kind"]),
         )
     if "seccomp" in sandbox.layers:
         assert program is not None

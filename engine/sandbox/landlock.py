@@ -23,7 +23,7 @@ _FILE_BITS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many rights of files a version knows."""
 _SPECIAL = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12
 """Making devices, sockets, pipes and symbolic links: nobody needs to, and whoever reads the folder is spared them."""
-_TCP = 0b11
+_BIND, _CONNECT = 0b01, 0b10
 _SCOPES = 0b11
 
 
@@ -41,12 +41,13 @@ def version() -> int:
     return max(int(_syscall(_CREATE, None, 0, _VERSION)), 0)
 
 
-def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
+def restrict(read: Iterable[Path], write: Iterable[Path], listen: bool = False) -> None:
     """Let this process, and all it starts, reach only these from now on; paths that do not exist are left out.
 
     Args:
         read: files and folders to read and, for libraries, to map as code.
         write: files and folders to change as well.
+        listen: may wait for TCP connections; it can make none in any case.
 
     Raises:
         OSError: the kernel refuses.
@@ -55,7 +56,8 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
     if known == 0:
         raise OSError("this kernel has no Landlock")
     files = (1 << _FILE_BITS.get(known, 16)) - 1
-    rules = _Ruleset(files, _TCP if known >= 4 else 0, _SCOPES if known >= 6 else 0)
+    tcp = _CONNECT if listen else _BIND | _CONNECT
+    rules = _Ruleset(files, tcp if known >= 4 else 0, _SCOPES if known >= 6 else 0)
     size = 24 if known >= 6 else 16 if known >= 4 else 8
     ruleset = _checked(_syscall(_CREATE, ctypes.byref(rules), size, 0), "landlock_create_ruleset")
     try:

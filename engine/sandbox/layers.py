@@ -41,6 +41,7 @@ class Sandbox:
         readable: what children may read beside Python, this package and the files that their job names.
         devices: device files of the GPU, empty without one.
         answers: the file of the tasks; by Landlock, only jobs that score can read it.
+        samplers: jobs that train or score hold vLLM, which listens on the loopback and runs compilers: they may.
     """
 
     layers: frozenset[str] = frozenset(LAYERS)
@@ -48,6 +49,7 @@ class Sandbox:
     readable: tuple[Path, ...] = ()
     devices: tuple[Path, ...] = ()
     answers: tuple[Path, ...] = ()
+    samplers: bool = False
 
     def __post_init__(self) -> None:
         if unknown := self.layers - LAYERS.keys():
@@ -57,10 +59,15 @@ class Sandbox:
         """The same without some layers."""
         return replace(self, layers=self.layers - set(names))
 
+    def samples(self, kind: str) -> bool:
+        """Whether jobs of this kind hold vLLM."""
+        return self.samplers and kind in ("train", "score")
+
     def document(self) -> dict[str, Any]:
         """As JSON, for the fork server."""
         return {
             "layers": sorted(self.layers),
+            "samplers": self.samplers,
             **{key: [str(path) for path in getattr(self, key)] for key in _PATHS},
         }
 
@@ -68,7 +75,7 @@ class Sandbox:
     def read(cls, document: Mapping[str, Any]) -> Sandbox:
         """The reverse of `document`."""
         paths = {key: tuple(map(Path, document[key])) for key in _PATHS}
-        return cls(frozenset(document["layers"]), **paths)
+        return cls(frozenset(document["layers"]), samplers=document["samplers"], **paths)
 
 
 def level(layers: frozenset[str]) -> str:

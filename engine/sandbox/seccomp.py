@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 import struct
 import tempfile
 from functools import cache
@@ -17,6 +18,8 @@ from functools import cache
 PR_SET_SECCOMP = 22
 _FILTER = 2
 _CLONE_FILES, _CLONE_THREAD = 0x400, 0x10000
+_FAMILIES = 64
+"""Of sockets; Linux knows fewer."""
 _MYSELF = 0x7E_AD_00_01
 """Stands for the child's own pid in the filter; no pid is that large."""
 _IOCTLS = (0x5412, 0x541C, 0x5423, 0x8901, 0x8902)
@@ -61,13 +64,21 @@ UNKNOWN = ("clone3", "openat2", *(number for number in _LATER if number not in _
 """Answered as an old kernel would: the C library then falls back on what can be looked into. Also whatever Linux has
 learnt since 5.17, or will learn (from 424 on all architectures number alike).
 """
+OF_A_SAMPLER = ("fork", "vfork", "execve", "bind", "listen")
+"""Allowed where a child holds vLLM: its kernels are compiled by programs, and a group of one process listens on the
+loopback, which nobody can connect to. Only with namespaces: programs and network are then those inside.
+"""
 NOT_ON_A_GPU = ("memfd_create",)
 """CUDA's driver makes such files; without one they are only memory that no limit of a process counts."""
 
 
 @cache
-def build(gpu: bool = False) -> bytes:
+def build(gpu: bool = False, samplers: bool = False) -> bytes:
     """The filter as BPF.
+
+    Args:
+        gpu: CUDA is used.
+        samplers: vLLM is.
 
     Raises:
         OSError: libseccomp or its binding is not there.
@@ -79,10 +90,21 @@ def build(gpu: bool = False) -> bytes:
     rules = lib.SyscallFilter(lib.ALLOW)
     refuse, unknown = lib.ERRNO(errno.EPERM), lib.ERRNO(errno.ENOSYS)
     for name in (*DENIED, *(() if gpu else NOT_ON_A_GPU)):
-        rules.add_rule(refuse, name)
+        if not (samplers and name in (*OF_A_SAMPLER, "socket")):
+            rules.add_rule(refuse, name)
+    if samplers:
+        for family in range(_FAMILIES):
+            if family not in (socket.AF_INET, socket.AF_INET6):
+                rules.add_rule(refuse, "socket", lib.Arg(0, lib.EQ, family))
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_RDM, socket.SOCK_SEQPACKET):
+            rules.add_rule(refuse, "socket", lib.Arg(1, lib.MASKED_EQ, 0xF, kind))
+        for name, place in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):  # a way to connect without connect
+            rules.add_rule(refuse, name, lib.Arg(place, lib.MASKED_EQ, socket.MSG_FASTOPEN, socket.MSG_FASTOPEN))
     for call in UNKNOWN:
         rules.add_rule(unknown, call)
-    for flag in (_CLONE_THREAD, _CLONE_FILES):  # a thread's open files are its process's, where they are counted
+    for flag in (
+        () if samplers else (_CLONE_THREAD, _CLONE_FILES)
+    ):  # a thread's open files are its process's, where they are counted
         rules.add_rule(refuse, "clone", lib.Arg(0, lib.MASKED_EQ, flag, 0))
     for name in ("kill", "tgkill"):
         rules.add_rule(refuse, name, lib.Arg(0, lib.NE, _MYSELF))

@@ -32,6 +32,7 @@ def sample(
 
     Args:
         max_length: tokens a response may have, its end included.
+        temperature: 0 takes the likeliest token.
         batch_size: responses generated at once.
         seed: decides every draw. Give each task one of its own, or their errors do not cancel out in Overall.
 
@@ -52,8 +53,10 @@ def sample(
     for first in range(0, len(order), each):
         chosen = order[first : first + each]
         inputs = tokenizer([prompts[i] for i in chosen], return_tensors="pt", padding=True, padding_side="left")
+        inputs = inputs.to(model.device)
         with torch.inference_mode():
-            responses = _responses(model, inputs, luck[chosen].flatten(0, 1), temperature, tokenizer)
+            drawn = luck[chosen].flatten(0, 1).to(model.device)
+            responses = _responses(model, inputs, drawn, temperature, tokenizer)
         ended = (responses == tokenizer.eos_token_id).any(dim=1).tolist()
         texts = tokenizer.batch_decode(responses, skip_special_tokens=True)
         for row, (text, end) in enumerate(zip(texts, ended, strict=True)):
@@ -90,11 +93,12 @@ def _responses(
     cache.batch_repeat_interleave(samples)
     mask = mask.repeat_interleave(samples, 0)
     logits = output.logits[:, -1].repeat_interleave(samples, 0)
-    found = torch.full((rows, max_length), int(tokenizer.pad_token_id))
-    alive = torch.arange(rows)
+    found = torch.full((rows, max_length), int(tokenizer.pad_token_id), device=luck.device)
+    alive = torch.arange(rows, device=luck.device)
     for position in range(max_length):
         # The inverse of the cumulative distribution at the row's own number; float64, so that it reaches 1.
-        reach = torch.softmax(logits.double() / temperature, dim=1).cumsum(1)
+        scaled = logits.double() / temperature if temperature else _likeliest(logits)
+        reach = torch.softmax(scaled, dim=1).cumsum(1)
         if not torch.isfinite(reach[:, -1]).all():
             raise PoiseError(
                 "the model's probabilities are not finite: its weights are beyond what can be computed with"
@@ -117,3 +121,12 @@ def _responses(
             use_cache=True,
         ).logits[:, -1]
     return found
+
+
+def _likeliest(logits: "Tensor") -> "Tensor":
+    """Logits that leave one token, the first of the likeliest; where one is not a number, so is all."""
+    import torch
+
+    best = logits.argmax(1, keepdim=True)
+    alone = torch.full_like(logits, -torch.inf, dtype=torch.float64).scatter(1, best, 0.0)
+    return torch.where(torch.isfinite(logits).all(1, keepdim=True), alone, torch.nan)

@@ -10,16 +10,25 @@ from typing import Any
 from engine.errors import Exit, PoiseError
 from engine.tasks.interface import Grade, Problem, Split, TaskSet
 
-__all__ = ["Grade", "Problem", "Split", "TaskSet", "load_taskset"]
+__all__ = ["SHIPPED", "Grade", "Problem", "Split", "TaskSet", "check_taskset", "load_taskset"]
+
+SHIPPED: Mapping[str, str] = {
+    "tiny": "engine.tasks.tiny",
+    "grade-school": "engine.tasks.grade_school",
+    "math": "engine.tasks.math_problems",
+    "math-benchmarks": "engine.tasks.benchmarks",
+    "reasoning-gym": "engine.tasks.gym_tasks",
+}
+"""Task sets that come with the program, by name: the module of each."""
 
 
 def load_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet:
-    """The task set called `name`: "tiny", a dotted module, or a path to a `.py` file with `taskset(options)`.
+    """The task set called `name`: one of `SHIPPED`, a dotted module, or a path to a `.py` file with `taskset(options)`.
 
     Raises:
         PoiseError: it is not there, does not load, or is no task set.
     """
-    module = _module("engine.tasks.tiny" if name == "tiny" else name)
+    module = _module(SHIPPED.get(name, name))
     make = getattr(module, "taskset", None)
     if not callable(make):
         raise PoiseError(f"tasks {name!r} have no function taskset(options): add one that returns the task set")
@@ -32,6 +41,18 @@ def load_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet
     if not isinstance(made, TaskSet):
         raise PoiseError(f"tasks {name!r}: taskset(options) did not return a task set (see engine/tasks/interface.py)")
     return made
+
+
+def check_taskset(name: str, options: Mapping[str, Any] | None = None) -> TaskSet:
+    """The task set, once all that it needs is there.
+
+    Raises:
+        PoiseError: as `load_taskset`, or what is missing.
+    """
+    tasks = load_taskset(name, options)
+    if callable(ready := getattr(tasks, "ready", None)):
+        ready()
+    return tasks
 
 
 def _module(name: str) -> ModuleType:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from engine.tasks.interface import of_task
 
 FACTOR = 4
 """Times what one training needs; a training that is resumed has a new connection and a new allowance."""
@@ -49,6 +51,19 @@ class Allowance:
             batch=FACTOR * rows,
             group=FACTOR * train["group_size"],
             characters=CHARACTERS_A_TOKEN * train["max_completion_length"],
+        )
+
+    @classmethod
+    def of_scoring(cls, score: Mapping[str, Any], tasks: Sequence[str]) -> Allowance:
+        """What a scoring by a profile's table `[score]` makes of it; it asks once."""
+        samples = {task: of_task(score["samples"], task) for task in tasks}
+        items = sum(samples[task] * of_task(score["problems"], task) for task in tasks)
+        return cls(
+            requests=items + len(tasks) + 4,
+            items=items,
+            batch=items,
+            group=max(samples.values()),
+            characters=CHARACTERS_A_TOKEN * score["max_completion_length"],
         )
 
     @property

@@ -2,9 +2,10 @@
 
     python -P -m engine.tasks.grader --fd N --notices M
 
-N is a SOCK_SEQPACKET Unix socket of the engine. Each message `{"op": "client", "taskset", "options",
-"seed", "name", "allowance", "control"}` carries a stream socket (SCM_RIGHTS) and is answered by `{"ok": true}` or
-`{"ok": false, "error"}`. On that stream a trainer asks, a JSON line each way:
+N is a SOCK_SEQPACKET Unix socket of the engine. Each message `{"op": "client", "taskset", "options", "seed", "name",
+"allowance", "control", "scored": null | {"split", "problems"}}` carries a stream socket (SCM_RIGHTS) and is answered by
+`{"ok": true}` or `{"ok": false, "error"}`. On that stream a trainer, or a scorer of held-out problems, asks; a JSON
+line each way:
 
     {"op": "prompts"}
         -> {"prompts": [{"id", "task", "prompt"}], "parts": {NAME: weight}}
@@ -24,6 +25,7 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -31,6 +33,7 @@ from engine.errors import PoiseError
 from engine.tasks import Problem, TaskSet, load_taskset
 from engine.tasks.allowance import Allowance, Count, Flood
 from engine.tasks.controls import PARTS, grading
+from engine.tasks.interface import Split, of_task
 
 MAX_WAITING = 1024 * 1024
 """Bytes of answers that may wait for a trainer before its next request is looked at."""
@@ -43,12 +46,20 @@ class Client:
     """One trainer: its problems, what it may ask, and the bytes on their way in and out."""
 
     def __init__(
-        self, stream: socket.socket, tasks: TaskSet, seed: int, allowance: Allowance, control: str | None = None
+        self,
+        stream: socket.socket,
+        tasks: TaskSet,
+        seed: int,
+        allowance: Allowance,
+        control: str | None = None,
+        scored: Mapping[str, Any] | None = None,
     ) -> None:
         stream.setblocking(False)
         self.stream = stream
         self.parts = PARTS if control else dict(tasks.part_weights)
-        pool = [p for name in tasks.names for p in tasks.problems("train", name, tasks.pool_size, seed)]
+        split: Split = scored["split"] if scored else "train"
+        sizes = scored["problems"] if scored else tasks.pool_size
+        pool = [p for name in tasks.names for p in tasks.problems(split, name, of_task(sizes, name), seed)]
         self.problems: dict[str, Problem] = {problem.id: problem for problem in pool}
         self.count = Count(allowance, len(self.problems))
         self.flood: str | None = None
@@ -134,7 +145,7 @@ class Client:
         if len(item) > 3:
             raise PoiseError("an item has more than id, completion and truncated")
         if not isinstance(name, str) or name not in self.problems:
-            raise PoiseError(f"unknown problem {str(name)[:80]!r}: only the training problems of 'prompts' are graded")
+            raise PoiseError(f"unknown problem {str(name)[:80]!r}: only the problems of 'prompts' are graded")
         if not isinstance(completion, str) or not isinstance(truncated, bool):
             raise PoiseError(f"the item of problem {name!r} needs a text 'completion' and a boolean 'truncated'")
         if len(completion) > self.count.allowance.characters:
@@ -197,7 +208,7 @@ def _welcome(control: socket.socket, names: dict[Client, str]) -> Client | bool 
             raise PoiseError("a control message is op 'client' with one socket")
         tasks = load_taskset(request["taskset"], request.get("options"))
         allowance = Allowance(**request["allowance"])
-        client = Client(streams[0], tasks, request["seed"], allowance, request["control"])
+        client = Client(streams[0], tasks, request["seed"], allowance, request["control"], request.get("scored"))
         names[client] = str(request["name"])
     except PoiseError as error:
         answer = {"ok": False, "error": str(error)}

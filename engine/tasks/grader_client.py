@@ -4,13 +4,12 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypedDict
 
 from engine.errors import PoiseError
+from engine.process.module import start_module
 from engine.tasks.allowance import Allowance
 from engine.tasks.interface import Grade
 
@@ -98,18 +97,10 @@ class GraderProcess:
         os.set_blocking(heard, False)
         self._notices = os.fdopen(heard, "rb", buffering=0)
         self._heard, self._deaf = b"", False
-        home = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-P", "-m", "engine.tasks.grader"]
         with theirs:
-            self._process = subprocess.Popen(
-                [*command, "--fd", str(theirs.fileno()), "--notices", str(told)],
-                pass_fds=[theirs.fileno(), told],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env={**os.environ, "PYTHONPATH": path},
-            )
+            descriptors = [theirs.fileno(), told]
+            arguments = ["--fd", str(descriptors[0]), "--notices", str(told)]
+            self._process = start_module("engine.tasks.grader", *arguments, pass_fds=descriptors, stderr=stderr)
         os.close(told)
         self._control = ours
 
@@ -127,6 +118,7 @@ class GraderProcess:
         name: str = "",
         allowance: Allowance | None = None,
         control: str | None = None,
+        scored: Mapping[str, Any] | None = None,
     ) -> socket.socket:
         """A stream socket for one trainer: give its descriptor to the child, then close it here.
 
@@ -136,6 +128,7 @@ class GraderProcess:
             name: what its notices are called.
             allowance: what it may ask; without one a million completions.
             control: see `engine.tasks.controls.CONTROLS`.
+            scored: `{"split", "problems"}` (one number, or a table by task) for a scorer: held-out problems.
 
         Raises:
             PoiseError: the task set does not load, or the grader is gone.
@@ -143,6 +136,7 @@ class GraderProcess:
         mine, grader_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         request = {"op": "client", "taskset": taskset, "options": dict(options), "seed": seed, "name": name}
         request |= {"allowance": (allowance or Allowance()).document(), "control": control}
+        request |= {"scored": scored and dict(scored)}
         try:
             with grader_end:
                 socket.send_fds(self._control, [json.dumps(request).encode()], [grader_end.fileno()])

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 Split = Literal["train", "development", "confirmation"]
+Figure = TypeVar("Figure", int, float)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,12 @@ class Grade:
 
 @runtime_checkable
 class TaskSet(Protocol):
-    """The tasks of a profile. A file of your own has `def taskset(options: dict) -> TaskSet`."""
+    """The tasks of a profile. A file of your own has `def taskset(options: dict) -> TaskSet`.
+
+    Two more attributes are looked at where they are there. `outside = True`: problems or grades need files or processes
+    that the sandbox does not have, so held-out problems too are served and graded by the grader process; `names`,
+    `hard` and `weights` must do without. `ready()`: raises a PoiseError, before a run begins, if something is missing.
+    """
 
     @property
     def names(self) -> Sequence[str]:
@@ -61,8 +67,10 @@ class TaskSet(Protocol):
         """Reward part -> weight in the training reward."""
 
     @property
-    def pool_size(self) -> int:
-        """Training problems of each task that the grader serves: a small pool is reused often."""
+    def pool_size(self) -> int | Mapping[str, int]:
+        """Training problems of each task that the grader serves, one number or a table by task: a small pool is reused
+        often.
+        """
 
     def problems(self, split: Split, task: str, count: int, seed: int) -> list[Problem]:
         """`count` different problems of one split, the same for the same seed.
@@ -73,3 +81,8 @@ class TaskSet(Protocol):
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
         """Grade the text after the prompt, without its end-of-sequence token; any text gets a grade."""
+
+
+def of_task(figure: Figure | Mapping[str, Figure], task: str) -> Figure:
+    """A figure of one task: one number for all, or a table by task."""
+    return figure[task] if isinstance(figure, Mapping) else figure

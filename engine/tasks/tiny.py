@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import PoiseError
 from engine.tasks.interface import Grade, Problem, Split
+from engine.tasks.options import part_weights, refuse_unknown, whole
 from engine.tasks.splits import draw
 
 MAX_LENGTH = 24
@@ -149,16 +150,6 @@ def taskset(options: Mapping[str, Any]) -> TinyTasks:
     Raises:
         PoiseError: an option is unknown or has an unusable value.
     """
-    unknown = set(options) - {"part_weights", "pool_size"}
-    if unknown:
-        raise PoiseError(f"unknown option {min(unknown)!r} of tasks 'tiny': use part_weights or pool_size")
-    changed = dict(options.get("part_weights", {}))
-    for name, weight in changed.items():
-        if name not in PART_WEIGHTS:
-            raise PoiseError(f"unknown reward part {name!r} of tasks 'tiny': use one of {', '.join(PART_WEIGHTS)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not -100 <= weight <= 100:
-            raise PoiseError(f"weight of reward part {name!r} is {weight!r}: give a number from -100 to 100")
-    pool_size = options.get("pool_size", POOL_SIZE)
-    if isinstance(pool_size, bool) or not isinstance(pool_size, int) or not 1 <= pool_size <= 500:
-        raise PoiseError(f"pool_size of tasks 'tiny' is {pool_size!r}: give a whole number from 1 to 500")
-    return TinyTasks({**PART_WEIGHTS, **{k: float(v) for k, v in changed.items()}}, pool_size)
+    refuse_unknown("tiny", options, ("part_weights", "pool_size"))
+    weights = part_weights("tiny", options, PART_WEIGHTS)
+    return TinyTasks(weights, whole("tiny", options, "pool_size", POOL_SIZE, 500))

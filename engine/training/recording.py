@@ -184,6 +184,7 @@ def batch_metrics(batch: Batch, group_size: int) -> dict[str, Any]:
         "advantage_mean": batch.advantages.float().mean().item(),
         "advantage_std": batch.advantages.float().std().item(),
         "advantage_max": batch.advantages.float().abs().max().item(),
+        **batch.sampling,
     }
 
 

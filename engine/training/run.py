@@ -27,10 +27,12 @@ from engine.algorithms.pipeline import Pipeline
 from engine.archive.files import sync_files
 from engine.contract import Algorithm
 from engine.errors import PoiseError
+from engine.generation.choice import uses_vllm
 from engine.process.child import Failure, Paused, Stopped
 from engine.profiles.load_model import load_base, lora_settings
 from engine.tasks.grader_client import GraderClient
 from engine.training import checkpoints
+from engine.training.figures import SAMPLER_CAP
 from engine.training.recording import Recorder, cut_after
 from engine.training.trainer import PoiseTrainer
 
@@ -150,13 +152,17 @@ def build_trainer(
     model, tokenizer = load_base(profile["model"])
     narrow_logprob_tile(model.config.vocab_size)
     prompts, part_weights = grader.prompts()
+    args = grpo_config(profile, seed, folder / "checkpoints", split)
+    if args.use_vllm:  # what its cache of keys and values must be able to hold; the model's own limit may be far more
+        longest = max(len(ids) for ids in tokenizer([row["prompt"] for row in prompts])["input_ids"])
+        args.vllm_max_model_length = longest + args.max_completion_length
     trainer = PoiseTrainer(
         pipeline=pipeline,
         grader=grader,
         part_weights=part_weights,
         on_batch=recorder.on_batch,
         model=model,
-        args=grpo_config(profile, seed, folder / "checkpoints", split),
+        args=args,
         train_dataset=Dataset.from_list(prompts),
         processing_class=tokenizer,
         peft_config=lora_config(profile["model"]),
@@ -222,4 +228,25 @@ def grpo_config(profile: dict[str, Any], seed: int, output: Path, split: int = 1
         fp16=False,
         gradient_checkpointing=False,
         dataloader_pin_memory=cuda,
+        **vllm_settings(profile),
     )
+
+
+def vllm_settings(profile: dict[str, Any]) -> dict[str, Any]:
+    """TRL's settings for sampling with vLLM in the trainer's process; none where transformers samples.
+
+    The trainer corrects for the sampler's other arithmetic token by token, cut off above: TRL's own default multiplies
+    the ratios of a whole completion, and drops long ones for many small differences.
+    """
+    if not uses_vllm(profile):
+        return {}
+    table = profile["generation"]
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_gpu_memory_utilization": table["memory_share"],
+        "vllm_enable_sleep_mode": table["sleep"],
+        "vllm_importance_sampling_correction": True,
+        "vllm_importance_sampling_mode": "token_truncate",
+        "vllm_importance_sampling_clip_max": SAMPLER_CAP,
+    }

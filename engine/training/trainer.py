@@ -1,26 +1,31 @@
 """The seam to TRL 1.16: GRPOTrainer with rewards from a grader and advantages and loss from a `Pipeline`.
 
-Five methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
-`_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages, `_prepare_inputs`
+Six methods are overridden, all private to TRL, which is why it is pinned and the seam has a contract test:
+`_calculate_rewards` asks the grader, `_generate_and_score_completions` replaces the advantages,
+`_generate_single_turn` is timed, `_prepare_inputs`
 puts torn groups together again for mechanisms that need whole ones, `_compute_loss` runs the loss stages,
 `_get_train_sampler` finds the order of the problems again when a training goes on from a checkpoint.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from transformers import set_seed
 from trl import GRPOTrainer
 
 from engine.algorithms.pipeline import Advantages, Pipeline
 from engine.contract import Hyper, Minibatch, Norm, Rollouts, StepStats
+from engine.generation.colocated import ours_in_trl
 from engine.tasks.grader_client import Item
 from engine.tasks.interface import Grade
-from engine.training.figures import token_means, token_sums
+from engine.training.figures import sampler_means, token_means, token_sums
 from engine.training.groups import refuse_torn_groups, whole_groups
 
 PARTS_KEY = "poise_"
@@ -51,6 +56,8 @@ class Batch:
     lengths: Tensor
     rewards: Tensor
     advantages: Tensor | None = None
+    sampling: dict[str, float] = field(default_factory=dict)
+    """How it was sampled: tokens a second, and where the sampler is not the trainer, how far the two are apart."""
 
 
 class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -81,7 +88,12 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         args = kwargs["args"]
         refuse_torn_groups(pipeline, args.per_device_train_batch_size, args.num_generations)
         args.reward_weights = list(part_weights.values())
-        super().__init__(reward_funcs=[_named(name) for name in part_weights], **kwargs)
+        with ours_in_trl() if args.use_vllm else nullcontext():
+            super().__init__(reward_funcs=[_named(name) for name in part_weights], **kwargs)
+        if args.use_vllm:
+            # The trainer's own ends: those of vLLM come from the model's files, which may say otherwise.
+            self.vllm_generation.generation_kwargs |= {"stop_token_ids": self.eos_token_ids, "detokenize": False}
+            set_seed(args.seed)  # building vLLM has drawn from the generators that it samples with
         if self.accelerator.num_processes != 1:
             raise ValueError("one process per candidate: distributed training is not supported")
         self.pipeline = pipeline
@@ -102,6 +114,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         self.update: dict[str, float] = {}
         """Token means of the last optimizer update: entropy, kl, ratio_mean, clip_fraction."""
         self._loss_stats: list[dict[str, Tensor]] = []
+        self._sampling_seconds = 0.0
         self.resumed_at = 0
         """The update a checkpoint was made after, from which `train` will go on."""
 
@@ -140,11 +153,21 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
         )
         return table
 
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """TRL's generation, timed; weights are synchronised in it."""
+        begun = time.perf_counter()
+        try:
+            return super()._generate_single_turn(*args, **kwargs)
+        finally:
+            self._sampling_seconds += time.perf_counter() - begun
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """TRL's batch with the pipeline's advantages and our per-row tensors."""
+        self._sampling_seconds = 0.0
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         batch, mask = self.batch, output["completion_mask"]
         assert batch is not None
+        batch.sampling["tokens_per_second"] = batch.lengths.sum().item() / max(self._sampling_seconds, 1e-9)
         old_logp: Tensor | None = output.get("old_per_token_logps")
         entropy: Tensor | None = None
         if self.pipeline.needs_entropy or (self.pipeline.needs_logp and old_logp is None):
@@ -170,6 +193,7 @@ class PoiseTrainer(GRPOTrainer):  # type: ignore[misc]
             sampler_ratio=output.get("importance_sampling_ratio"),
         )
         with torch.no_grad():
+            batch.sampling |= sampler_means(rollouts)
             made = self.pipeline.advantages(rollouts)
         output["advantages"] = made.values
         self._ship(output, rollouts, made)

@@ -54,9 +54,7 @@ def behave(algorithm: Algorithm, case: Case, pieces: int = 1, pipeline: Pipeline
     grads: list[Tensor | None] = [None, None]
     if loss.requires_grad:
         grads = list(torch.autograd.grad(loss, [m.logp, m.entropy], allow_unused=True))
-    logp, entropy = (
-        torch.zeros_like(x) if g is None else g for g, x in zip(grads, (m.logp, m.entropy), strict=True)
-    )
+    logp, entropy = (torch.zeros_like(x) if g is None else g for g, x in zip(grads, (m.logp, m.entropy), strict=True))
     return Behaviour(made.values.detach(), loss.detach(), logp, entropy)
 
 

@@ -6,15 +6,16 @@ import click
 
 from engine.errors import Exit, PoiseError
 from poise_tui import client
-from poise_tui.commands.common import no_mouse_option, on_terminal, run_argument, runs_dir_option
+from poise_tui.commands.common import on_terminal, run_argument, runs_dir_option, terminal_options
+from poise_tui.terminal import TerminalOptions
 
 
 @click.command("attach")
 @run_argument
 @click.option("--readonly", is_flag=True, help="Look, but change nothing.")
-@no_mouse_option
+@terminal_options
 @runs_dir_option
-def attach_command(run: str | None, readonly: bool, no_mouse: bool, runs_dir: Path | None) -> None:
+def attach_command(run: str | None, readonly: bool, terminal: TerminalOptions, runs_dir: Path | None) -> None:
     """Open the dashboard on a run, live or ended; leaving it changes nothing for the run.
 
     Without a RUN: the one that is going on, wherever it was started, else the newest.
@@ -25,7 +26,7 @@ def attach_command(run: str | None, readonly: bool, no_mouse: bool, runs_dir: Pa
         raise PoiseError(f"the dashboard needs a terminal; `poise status {connection.folder.id}` does not", Exit.USAGE)
     from poise_tui.commands.dashboard import open_dashboard
 
-    open_dashboard(folder=connection.folder, readonly=readonly, mouse=not no_mouse)
+    open_dashboard(folder=connection.folder, readonly=readonly, terminal=terminal)
 
 
 def alone() -> Exit | None:

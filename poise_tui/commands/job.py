@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from engine.errors import Exit, PoiseError
+from engine.generation.choice import settled
+from engine.loop.machine import gpu_names
 from engine.loop.seeds import train_seed
 from engine.profiles.schema import load_profile
 from poise_tui.commands.common import F, absolute_profile, weak_sandbox_option
@@ -72,7 +74,8 @@ def train_command(
     """
     algorithm, settings = _existing_file(file), load_profile(profile)
     folder = (out or Path(f"{file.stem}-{settings.name}-seed{seed}")).absolute()
-    _check_out(folder, {"algorithm": algorithm, "profile": settings.resolved(), "seed": train_seed(seed, "search", 0)})
+    resolved = settled(settings.resolved(), bool(gpu_names()))
+    _check_out(folder, {"algorithm": algorithm, "profile": resolved, "seed": train_seed(seed, "search", 0)})
     request: dict[str, Any] = {
         "algorithm": algorithm,
         "profile": absolute_profile(profile),
@@ -90,24 +93,31 @@ def train_command(
 
 @click.command("score")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--benchmarks", metavar="FOLDER|hub",
+    help="Score on the paper's six benchmarks instead, from a folder of JSONL files or the hub.",
+)  # fmt: skip
 @weak_sandbox_option
 @json_option
-def score_command(folder: Path, allow_weak_sandbox: bool, as_json: bool) -> None:
+def score_command(folder: Path, benchmarks: str | None, allow_weak_sandbox: bool, as_json: bool) -> None:
     """Score a training on problems held out from it; DIR is `poise train`'s --out or a trial's folder."""
     if not folder.is_dir():
         raise PoiseError(f"no folder {folder}: give the --out of `poise train`, or a trial's folder", Exit.USAGE)
     if not (folder / "adapter").is_dir():
         raise PoiseError(f"no adapter in {folder}: its training has not ended", Exit.USAGE)
-    request = {"folder": str(folder.resolve()), "allow_weak_sandbox": allow_weak_sandbox}
+    request: dict[str, Any] = {"folder": str(folder.resolve()), "allow_weak_sandbox": allow_weak_sandbox}
+    if benchmarks is not None:
+        request["benchmarks"] = "" if benchmarks == "hub" else str(Path(benchmarks).absolute())
     result = done("score", run_job("score", request))
     if as_json:
         print(json.dumps(result, indent=2))
         return
+    width = max(8, *map(len, result["benchmarks"]))
     for task, row in result["benchmarks"].items():
         low, high = row["ci"]
         spread = f"({low:.1f} to {high:.1f}, {row['n']} problems)"
-        print(f"{one_line(task):>8}  {row['metric']:<8} {row['value']:5.1f}  {spread}")
-    print(f"{'Overall':>8}  {'':<8} {result['overall']:5.1f}")
+        print(f"{one_line(task):>{width}}  {row['metric']:<8} {row['value']:5.1f}  {spread}")
+    print(f"{'Overall':>{width}}  {'':<8} {result['overall']:5.1f}")
 
 
 def run_job(verb: str, request: Mapping[str, Any]) -> dict[str, Any]:

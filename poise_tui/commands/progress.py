@@ -59,7 +59,9 @@ class Progress:
                 if data["parent"] is None:
                     self._roots.add(str(node))
                 else:
-                    hypothesis = shorten(one_line(data["proposal"]["hypothesis"]), 100, placeholder=" ...")
+                    hypothesis = one_line(data["proposal"]["hypothesis"])
+                    if len(hypothesis) > 100:  # `shorten` takes its time for short ones too
+                        hypothesis = shorten(hypothesis, 100, placeholder=" ...")
                     yield f"{self._node(node)}, from {data['parent']}: {hypothesis}"
             case "candidate.updated" if data.get("overall") is not None:
                 self._overall[str(node)] = data["overall"]

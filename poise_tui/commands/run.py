@@ -14,12 +14,13 @@ from poise_tui.client import EngineHandle, start_engine
 from poise_tui.commands.common import (
     Amount,
     absolute_profile,
-    no_mouse_option,
     on_terminal,
     runs_dir_option,
+    terminal_options,
     weak_sandbox_option,
 )
 from poise_tui.commands.log import check_sinks, start_sinks
+from poise_tui.terminal import TerminalOptions
 
 LATER = {
     "ray_address": "--ray-address (trainings on a Ray cluster)",
@@ -93,10 +94,10 @@ LATER = {
 )
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
 @weak_sandbox_option
-@no_mouse_option
+@terminal_options
 @runs_dir_option
 def run_command(
-    headless: bool, no_mouse: bool, log_to: str | None, runs_dir: Path | None, **options: Any
+    headless: bool, terminal: TerminalOptions, log_to: str | None, runs_dir: Path | None, **options: Any
 ) -> Exit | None:
     """Start a discovery, and show it in the dashboard.
 
@@ -109,7 +110,7 @@ def run_command(
         return run_headless(request, sinks)
     from poise_tui.commands.dashboard import open_dashboard
 
-    open_dashboard(starting=lambda: _started(request, sinks)[1], mouse=not no_mouse)
+    open_dashboard(starting=lambda: _started(request, sinks)[1], terminal=terminal)
     return None
 
 

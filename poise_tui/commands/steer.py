@@ -126,7 +126,7 @@ def pin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
 @node_argument
 @runs_dir_option
 def unpin_command(target: tuple[str, ...], runs_dir: Path | None) -> None:
-    """Unpin a node."""
+    """Unpin a node: it is chosen by its merits again."""
     _steer_node("unpin", "unpinned", target, runs_dir)
 
 

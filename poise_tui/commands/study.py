@@ -123,6 +123,20 @@ def _study(
     return _result(folder, kind, node)
 
 
+def planned(folder: RunFolder, kind: str, node: str) -> str:
+    """What a study of a node will take, in a line; nothing is begun.
+
+    Raises:
+        PoiseError: it cannot be made, or one is under way.
+    """
+    archive = read_archive(folder.archive)
+    document, candidates = archive.run(), {c["id"]: c for c in archive.candidates()}
+    if under_way := running(document, kind, node):
+        raise PoiseError(f"{under_way[0]['id']} of {node} is not over", Exit.REFUSED)
+    plan = _plan(kind, folder, document, candidates, find(candidates, node, folder.id), None)
+    return _told(plan, candidates[node], seconds_each(archive.trials()), document["workers"])
+
+
 def _plan(
     kind: str,
     folder: RunFolder,

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from poise_tui.screens.keys import KEYS
+from poise_tui.screens.keys import KEYS, Key, Keymap, same_as, shown
 
 
 class Question(ModalScreen[str | None]):
@@ -44,19 +44,35 @@ class Help(ModalScreen[None]):
     """All keys, from the table that binds them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "close", show=False),
-        Binding("down,j", "scroll(1)", show=False),
-        Binding("up,k", "scroll(-1)", show=False),
+        Binding("enter", "close", show=False),
+        *same_as("back", "leave", "help", action="close"),
+        *same_as("down", action="scroll(1)"),
+        *same_as("up", action="scroll(-1)"),
+        *same_as("page-down", action="scroll(20)"),
+        *same_as("page-up", action="scroll(-20)"),
     ]
+
+    def __init__(self, keymap: Keymap, extra: tuple[Key, ...] = ()) -> None:
+        """
+        Args:
+            keymap: the keys that are not the usual ones.
+            extra: further keys, told first.
+        """
+        super().__init__()
+        self._keymap, self._keys = keymap, (*extra, *KEYS)
 
     def compose(self) -> ComposeResult:
         lines: list[Content] = []
-        for section in dict.fromkeys(key.section for key in KEYS):
+        for section in dict.fromkeys(key.section for key in self._keys):
             lines += [Content("")] if lines else []
             lines.append(Content.styled(section, "bold $primary"))
             lines += [
-                Content.assemble((f"  {key.shown:<11}", "bold $accent"), key.help)
-                for key in KEYS
+                Content.assemble(
+                    (f"  {shown(key, self._keymap):<11}", "bold $accent"),
+                    (f"{key.id:<16}", "$foreground 60%"),
+                    key.help,
+                )
+                for key in self._keys
                 if key.section == section
             ]
         with VerticalScroll(classes="dialog", can_focus=False):

@@ -1,92 +1,36 @@
-"""Lines drawn with braille dots, two columns and four rows of dots in a character; plain Python, no numpy."""
+"""Lines drawn with the dots of characters; plain Python, no numpy."""
 
-import math
-from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
 
-DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-"""The bit of a dot, by its row and column in the character (Unicode block 2800)."""
+from poise_tui.cells import BRAILLE, Cell
+from poise_tui.widgets.decimation import Decimation, Point, Range
 
-SPANS = tuple(
-    tuple(tuple(sum(DOTS[y][x] for y in range(top, bottom + 1)) for bottom in range(4)) for top in range(4))
-    for x in range(2)
-)
-"""The bits of a character's dots in one column, from a top row to a bottom row."""
-
-Point = tuple[int, float]
+Layer = Mapping[int, int]
+"""One line by itself: the bits of the characters it touches, by their place, counted row by row."""
 
 
-@dataclass(frozen=True)
-class Range:
-    """What an axis spans."""
-
-    low: float
-    high: float
-
-    def around(self) -> "Range":
-        """The same, never empty: a constant, or what differs by rounding only, lies in the middle."""
-        size = max(abs(self.low), abs(self.high))
-        if self.high - self.low > max(1e-12 * size, 1e-100):
-            return self
-        margin = 0.1 * size if size > 1e-100 else 0.5
-        return Range(self.low - margin, self.high + margin)
-
-
-def decimate(steps: Sequence[float], values: Sequence[float], across: Range, columns: int) -> list[list[Point]]:
-    """At most two points a column, the smallest and the largest, so that no spike is lost.
-
-    Args:
-        steps: (n,) ascending.
-        values: (n,) NaN where there is none.
-        across: what the columns span; later steps are left out.
-        columns: how many.
-
-    Returns:
-        pieces of a line, each a list of (column, value); a column in which all is NaN ends a piece.
-    """
-    pieces: list[list[Point]] = [[]]
-    width = (across.high - across.low) / max(1, columns - 1)
-    start = bisect_left(steps, across.low - width / 2)
-    column = -1
-    while start < len(steps):
-        # Never the column before again, which rounding at its edge would allow.
-        column = max(column + 1, math.floor((steps[start] - across.low) / width + 0.5) if width else 0)
-        if column >= columns:
-            break
-        end = max(start + 1, bisect_left(steps, across.low + (column + 0.5) * width, start))
-        part = values[start:end]
-        if math.isnan(sum(part)):
-            part = [value for value in part if not math.isnan(value)]
-        if not part:
-            pieces.append([])
-        elif len(part) == 1:
-            pieces[-1].append((column, part[0]))
-        else:
-            # In the order in which they came, so that the line does not zigzag.
-            low, high = min(part), max(part)
-            rising = list(part).index(low) <= list(part).index(high)
-            pieces[-1] += [(column, low), (column, high)] if rising else [(column, high), (column, low)]
-        start = end
-    return [piece for piece in pieces if piece]
+def _stippled(cell: Cell, column: int, y: int, ends: tuple[int, int]) -> bool:
+    """Whether a shaded area has a dot there: thin enough that lines over it stand out, with an edge of its own."""
+    if cell.rows < 4:
+        return (column + y) % 2 == 0
+    return column % 2 == 0 and (y in ends or (column + y) % 4 < 2)
 
 
 class Canvas:
     """A rectangle of characters to draw lines into; each character belongs to the line drawn last."""
 
-    def __init__(self, width: int, height: int, *, braille: bool = True) -> None:
+    def __init__(self, width: int, height: int, cell: Cell = BRAILLE) -> None:
         """
         Args:
             width: characters.
             height: characters.
-            braille: else one mark a character, for terminals without braille.
+            cell: what a character is made of.
         """
-        self.width, self.height, self.braille = width, height, braille
-        self.columns = width * 2 if braille else width
-        self.rows = height * 4 if braille else height
-        self._bits = [[0] * width for _ in range(height)]
-        self._owner = [[-1] * width for _ in range(height)]
+        self.width, self.height, self.cell = width, height, cell
+        self.columns, self.rows = width * cell.columns, height * cell.rows
+        self._bits = [0] * (width * height)
+        self._owner = [-1] * (width * height)
 
     def line(self, points: Sequence[Point], upward: Range, owner: int) -> None:
         """Join points (column, value) by a line.
@@ -96,43 +40,109 @@ class Canvas:
             upward: the values at the bottom and the top row.
             owner: who gets the characters, such as the index of a series.
         """
-        scale = (self.rows - 1) / (upward.high - upward.low)
-        dots = [(column, round((upward.high - value) * scale)) for column, value in points]
-        x, y = dots[0]
-        self._upright(x, y, y, owner)
-        for (x0, y0), (x1, y1) in pairwise(dots):
-            if x0 == x1:
-                self._upright(x0, y0, y1, owner)
-                continue
-            # In every column the part of the line that lies nearer to it than to its neighbours.
-            slope = (y1 - y0) / (x1 - x0)
-            edges = [y0, *(round(y0 + slope * (i + 0.5)) for i in range(x1 - x0)), y1]
-            for i, (start, end) in enumerate(pairwise(edges)):
-                step = (end > start) - (end < start)
-                self._upright(x0 + i, start + (step if i else 0), end, owner)
+        self.add(self.layer([points], upward), owner)
 
-    def _upright(self, x: int, y0: int, y1: int, owner: int) -> None:
+    def add(self, layer: Layer, owner: int) -> None:
+        """Lay a layer of a canvas of this size over what is there."""
+        known, owners = self._bits, self._owner
+        for place, bits in layer.items():
+            known[place] |= bits
+            owners[place] = owner
+
+    def shade(self, ends: Mapping[int, tuple[float, float]], upward: Range) -> Layer:
+        """A stippled area, to be added before the lines over it: in each column from a value to another."""
+        layer: dict[int, int] = {}
+        cell, scale = self.cell, (self.rows - 1) / (upward.high - upward.low)
+        for column, (low, high) in ends.items():
+            across, side = divmod(column, cell.columns)
+            top, bottom = round((upward.high - high) * scale), round((upward.high - low) * scale)
+            for y in range(max(0, top), min(self.rows - 1, bottom) + 1):
+                down, row = divmod(y, cell.rows)
+                if bits := cell.stipple or (cell.dots[row][side] if _stippled(cell, column, y, (top, bottom)) else 0):
+                    place = down * self.width + across
+                    layer[place] = layer.get(place, 0) | bits
+        return layer
+
+    def layer(self, pieces: Sequence[Sequence[Point]], upward: Range) -> Layer:
+        """What the pieces of a line touch; see `line`."""
+        layer: dict[int, int] = {}
+        scale = (self.rows - 1) / (upward.high - upward.low)
+        for points in pieces:
+            dots = [(column, round((upward.high - value) * scale)) for column, value in points]
+            x, y = dots[0]
+            self._upright(layer, x, y, y)
+            for (x0, y0), (x1, y1) in pairwise(dots):
+                if x0 == x1:
+                    self._upright(layer, x0, y0, y1)
+                    continue
+                # In every column the part of the line that lies nearer to it than to its neighbours.
+                slope = (y1 - y0) / (x1 - x0)
+                edges = [y0, *(round(y0 + slope * (i + 0.5)) for i in range(x1 - x0)), y1]
+                for i, (start, end) in enumerate(pairwise(edges)):
+                    step = (end > start) - (end < start)
+                    self._upright(layer, x0 + i, start + (step if i else 0), end)
+        return layer
+
+    def _upright(self, layer: dict[int, int], x: int, y0: int, y1: int) -> None:
         """All dots of one column from one row to another."""
-        low, high = max(0, min(y0, y1)), min(self.rows - 1, max(y0, y1))
+        low, high = (y0, y1) if y0 <= y1 else (y1, y0)
+        low, high = max(low, 0), min(high, self.rows - 1)
         if not 0 <= x < self.columns:
             return
-        if not self.braille:
-            for row in range(low, high + 1):
-                self._bits[row][x], self._owner[row][x] = 1, owner
-            return
-        column, side = x // 2, x % 2
-        for row in range(low // 4, high // 4 + 1):
-            top, bottom = max(0, low - 4 * row), min(3, high - 4 * row)
-            self._bits[row][column] |= SPANS[side][top][bottom]
-            self._owner[row][column] = owner
+        column, side = divmod(x, self.cell.columns)
+        spans, tall = self.cell.spans[side], self.cell.rows
+        first, top = divmod(low, tall)
+        last, bottom = divmod(high, tall)
+        for row in range(first, last + 1):
+            bits = spans[top if row == first else 0][bottom if row == last else tall - 1]
+            place = row * self.width + column
+            layer[place] = layer.get(place, 0) | bits
 
     def runs(self, row: int) -> list[tuple[str, int]]:
         """One row as (text, owner) runs; owner -1 is empty space."""
         found: list[tuple[str, int]] = []
-        for bits, owner in zip(self._bits[row], self._owner[row], strict=True):
-            mark = " " if not bits else chr(0x2800 + bits) if self.braille else "*"
-            if found and found[-1][1] == owner:
-                found[-1] = (found[-1][0] + mark, owner)
-            else:
-                found.append((mark, owner))
-        return found
+        marks, before = "", -1
+        start = row * self.width
+        for place in range(start, start + self.width):
+            bits, owner = self._bits[place], self._owner[place]
+            if owner != before:
+                if marks:
+                    found.append((marks, before))
+                marks, before = "", owner
+            marks += self.cell.marks[bits]
+        return [*found, (marks, before)] if marks else found
+
+
+class Drawn:
+    """Lines as they were drawn last, so that only what changed is looked at and drawn again."""
+
+    def __init__(self) -> None:
+        self._curves: dict[Hashable, tuple[Decimation, Range, int]] = {}
+        self._layers: dict[Hashable, tuple[list[list[Point]], Range, tuple[int, int, Cell], Layer]] = {}
+
+    def pieces(
+        self, key: Hashable, steps: Sequence[float], values: Sequence[float], across: Range, columns: int
+    ) -> list[list[Point]]:
+        """A curve as points of a chart; see `Decimation`.
+
+        Args:
+            key: tells curves apart; one under the same key only ever grows at its end.
+        """
+        known = self._curves.get(key)
+        if known is None or known[1:] != (across, columns):
+            known = self._curves[key] = (Decimation(across, columns), across, columns)
+        return known[0].pieces(steps, values)
+
+    def layer(self, key: Hashable, canvas: Canvas, pieces: list[list[Point]], upward: Range) -> Layer:
+        """The same pieces on the same canvas are drawn once."""
+        size = (canvas.width, canvas.height, canvas.cell)
+        known = self._layers.get(key)
+        if known is None or known[:3] != (pieces, upward, size):
+            known = self._layers[key] = (pieces, upward, size, canvas.layer(pieces, upward))
+        return known[3]
+
+    def forget_others(self, keys: set[Hashable]) -> None:
+        """Keep only what is on the chart."""
+        for cache in (self._curves, self._layers):
+            for gone in cache.keys() - keys:
+                del cache[gone]

@@ -1,40 +1,20 @@
-"""Training curves of the selected candidate, of those that train now, and of the root; one metric at a time."""
+"""Training curves: of the selected candidate, those kept on the chart, those that train now, and the root."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from rich.segment import Segment
-from rich.style import Style
-from textual.events import Resize
+from textual.events import Click, MouseScrollDown, MouseScrollUp, Resize
 from textual.strip import Strip
 
-from poise_tui.format import Glyphs, compact, shorten
-from poise_tui.snapshot import METRICS, Candidate, Snapshot, Trial
-from poise_tui.widgets.braille import Canvas, Range, decimate
+from poise_tui.format import Glyphs
+from poise_tui.snapshot import METRICS
+from poise_tui.state import Shown
+from poise_tui.widgets.changes import changed_regions
+from poise_tui.widgets.chart import SMOOTHING, Look
 from poise_tui.widgets.pane import LinesPane
-
-COLOURS = ("#e69f00", "#56b4e9", "#2fb380", "#b8a100", "#4a8fd9", "#e8703a", "#cc79a7", "#9a86e0")
-"""Told apart by colour-blind eyes too (after Okabe and Ito), on dark and on light ground."""
-
-GUTTER = 8
-"""Columns for the labels of the y axis."""
+from poise_tui.widgets.plot import GUTTER, Paper, Plot, Series, same, series_of
 
 MOST = 8
-"""Curves at a time."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One line of the chart."""
-
-    candidate: str
-    name: str
-    trial: Trial
-
-
-def colour(candidate: str) -> str:
-    """A candidate's colour: the same in every pane, at any time, in every run."""
-    digits = "".join(c for c in candidate if c.isdigit())
-    return COLOURS[int(digits[-9:] or 0) % len(COLOURS)]
+"""Curves at a time, besides those that are kept."""
 
 
 class Curves(LinesPane):
@@ -47,21 +27,81 @@ class Curves(LinesPane):
         self._glyphs = glyphs
         self._series: tuple[Series, ...] = ()
         self._words = ""
-        self._metric = 0
+        self.metric = METRICS[0]
+        self.look = Look()
+        self._plot = Plot()
         self._strips: list[Strip] | None = None
 
     @property
-    def metric(self) -> str:
-        """The metric on show."""
-        return METRICS[self._metric]
+    def series(self) -> tuple[Series, ...]:
+        """Who is on the chart, the selected candidate last."""
+        return self._series
+
+    @property
+    def metrics(self) -> list[str]:
+        """What can be shown of the curves that are there."""
+        return list(dict.fromkeys(m for s in self._series for m in s.trial.curve.metrics)) or [METRICS[0]]
+
+    @property
+    def longest(self) -> int:
+        """Updates of the longest training on the chart."""
+        return max((s.trial.steps for s in self._series), default=1)
 
     def on_mount(self) -> None:
-        self._title()
+        self._redraw()
+
+    # -- what is drawn -----------------------------------------------------------------------------------------
+
+    def show(self, shown: Shown) -> None:
+        """Draw another state of the run: the selected candidate last, over the others."""
+        candidates = shown.snapshot.candidates
+        running = [c for c in candidates.values() if c.running_trial is not None]
+        kept = [candidates[node] for node in shown.overlaid if node in candidates]
+        found: dict[str, Series] = {}
+        for candidate in (shown.snapshot.root, *running[-MOST + 2 :], *kept, shown.candidate):
+            if (series := series_of(candidate, candidate in kept)) is not None:
+                found.pop(series.candidate, None)
+                found[series.candidate] = series
+        series_ = tuple(found.values())
+        if not same(series_, self._series) or shown.words != self._words:
+            self._series, self._words = series_, shown.words
+            self._redraw()
+
+    def turn_metric(self, step: int) -> None:
+        """The next metric, or one before."""
+        names = self.metrics
+        place = names.index(self.metric) if self.metric in names else -1
+        self.set_metric(names[(place + step) % len(names)])
+
+    def set_metric(self, name: str) -> bool:
+        """A metric by its name, blanks or underscores; False if there is none."""
+        found = {m.replace("_", " "): m for m in self.metrics}.get(name.strip().replace("_", " "))
+        if found is not None:
+            self.metric = found
+            self._redraw()
+        return found is not None
+
+    def change(self, what: str) -> None:
+        """Draw otherwise: smooth, log, tail, in, out, bands."""
+        look = self.look
+        match what:
+            case "smooth":
+                place = SMOOTHING.index(look.smooth)
+                look = replace(look, smooth=SMOOTHING[(place + 1) % len(SMOOTHING)])
+            case "log":
+                look = replace(look, log=not look.log)
+            case "tail":
+                look = replace(look, tail=not look.tail, window=None)
+            case "bands":
+                look = replace(look, bands=not look.bands)
+            case "in" | "out":
+                look = look.zoomed(0.5 if what == "in" else 2.0, self.longest)
+        self.look = look
+        self._redraw()
 
     def side(self, columns: int) -> bool:
-        """Another metric."""
-        self._metric = (self._metric + columns) % len(METRICS)
-        self._title()
+        """Move the crosshair."""
+        self.look = self.look.crossed(columns, self._updates_a_column(), self.longest)
         self._redraw()
         return True
 
@@ -71,24 +111,29 @@ class Curves(LinesPane):
     def end(self, bottom: bool) -> bool:
         return False
 
-    def show(self, snapshot: Snapshot, selected: Candidate | None, words: str) -> None:
-        """Draw another state of the run.
+    def no_cross(self) -> bool:
+        """Take the crosshair away; False if there is none."""
+        was, self.look = self.look, replace(self.look, cross=None)
+        self._redraw()
+        return was.cross is not None
 
-        Args:
-            selected: drawn last, over the others.
-            words: what to say as long as there is nothing to draw.
-        """
-        running = [c for c in snapshot.candidates.values() if c.running_trial is not None]
-        wanted = [snapshot.root, *running[-MOST + 2 :], selected]
-        found: dict[str, Series] = {}
-        for c in wanted:
-            if c is not None and (trial := c.running_trial or c.main_trial) is not None and trial.curve.count:
-                found.pop(c.id, None)
-                found[c.id] = Series(c.id, c.name, trial)
-        series = tuple(found.values())
-        if series != self._series or words != self._words:
-            self._series, self._words = series, words
+    def _updates_a_column(self) -> float:
+        across = self.look.across(self.longest)
+        return (across.high - across.low) / max(1, self.size.width - GUTTER - 1)
+
+    def on_click(self, event: Click) -> None:
+        if (offset := event.get_content_offset(self)) is not None and offset.x >= GUTTER:
+            at = self.look.across(self.longest).low + (offset.x - GUTTER) * self._updates_a_column()
+            self.look = replace(self.look, cross=round(at))
             self._redraw()
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.change("in")
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.change("out")
 
     def on_resize(self, _: Resize) -> None:
         self._redraw()
@@ -97,68 +142,24 @@ class Curves(LinesPane):
         super().notify_style_update()
         self._redraw()
 
-    def _title(self) -> None:
-        self.border_title = f"2 {self.metric.replace('_', ' ')}"
-        self.border_subtitle = "m: next metric"
-
     def _redraw(self) -> None:
-        self._strips = None
-        self.refresh()
+        said = self.look.words()
+        self.border_title = f"3 {self.metric.replace('_', ' ')}{', ' * bool(said)}{said}"
+        before = self._strips
+        if before is None or len(before) != self.size.height:
+            self._strips = None
+            self.refresh()
+            return
+        self._strips = self._draw()  # all of it, but the terminal is told only what is another than before
+        if regions := changed_regions(before, self._strips, self.size.width):
+            self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
         if self._strips is None:
-            self._strips = self._draw(self.size.width, self.size.height)
+            self._strips = self._draw()
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
-    def _draw(self, width: int, height: int) -> list[Strip]:
-        canvas = Canvas(max(1, width - GUTTER), max(1, height - 2), braille=self._glyphs.braille)
-        lines = []
-        longest = max((s.trial.steps for s in self._series), default=1)
-        across = Range(1, max(2, longest))
-        for series in self._series:
-            curve = series.trial.curve
-            lines.append(decimate(curve.steps(), curve.values(self.metric), across, canvas.columns))
-        found = [value for pieces in lines for piece in pieces for _, value in piece]
-        if not found or width < GUTTER + 8 or height < 4:
-            return self._say(width, height)
-        upward = Range(min(found), max(found)).around()
-        for owner, pieces in enumerate(lines):
-            for piece in pieces:
-                canvas.line(piece, upward, owner)
-        styles = [self._style(owner) for owner in range(len(self._series))]
-        styles.append(self.rich_style)  # of owner -1, empty space
-        rows = [self._legend(width)]
-        labels = {0: upward.high, canvas.height // 2: (upward.high + upward.low) / 2, canvas.height - 1: upward.low}
+    def _draw(self) -> list[Strip]:
         axis = self.rich_style + self.get_component_rich_style("curves--axis")
-        for row in range(canvas.height):
-            label = compact(labels[row]) if row in labels else ""
-            joint = ("┤" if label else "│") if self._glyphs.braille else "|"
-            cells = [Segment(f"{label:>{GUTTER - 2}} {joint}", axis)]
-            cells += [Segment(text, styles[owner]) for text, owner in canvas.runs(row)]
-            rows.append(Strip(cells))
-        right = f"{longest} updates"
-        bottom = " " * GUTTER + "1" + right.rjust(width - GUTTER - 1)
-        rows.append(Strip([Segment(bottom[:width], axis)]))
-        return [row.adjust_cell_length(width, self.rich_style) for row in rows]
-
-    def _legend(self, width: int) -> Strip:
-        """The newest value of each line, the selected first."""
-        cells: list[Segment] = []
-        room = max(12, width // max(1, min(len(self._series), 3)))
-        for owner in reversed(range(len(self._series))):
-            series = self._series[owner]
-            value = compact(series.trial.curve.last(self.metric))
-            text = shorten(f"{self._glyphs.dot} {series.candidate} {series.name}", room - len(value) - 3, self._glyphs)
-            cells.append(Segment(f" {text} {value} ", self._style(owner)))
-        return Strip(cells)
-
-    def _style(self, owner: int) -> Style:
-        selected = owner == len(self._series) - 1
-        return self.rich_style + Style(color=colour(self._series[owner].candidate), bold=selected)
-
-    def _say(self, width: int, height: int) -> list[Strip]:
-        words = self._words or f"no {self.metric.replace('_', ' ')} yet"
-        blank = Strip.blank(width, self.rich_style)
-        text = shorten(words, width, self._glyphs).center(width)
-        middle = Strip([Segment(text, self.rich_style + self.get_component_rich_style("curves--axis"))])
-        return [blank] * (height // 2) + [middle.adjust_cell_length(width, self.rich_style)]
+        paper = Paper(self.size.width, self.size.height, self.rich_style, axis, self._glyphs)
+        return self._plot.draw(self._series, self.metric, self.look, self._words, paper)

@@ -1,18 +1,20 @@
 """What the tabs of the detail pane say, as text without markup: all of it may come from a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from statistics import fmean
 from typing import Any
 
 from textual.content import Content
 from textual.highlight import highlight
 
-from poise_tui.candidate_files import CandidateFiles, Sample
 from poise_tui.format import many_lines, number, one_line, signed
+from poise_tui.run_files import Sample
 from poise_tui.snapshot import Candidate, Snapshot
 from poise_tui.widgets.evidence_text import evidence, trainings
 
 MUTED = "$foreground 60%"
-MOST_SAMPLES = 64
+MOST_SAMPLES = 512
 TERMS = ("pareto", "performance", "diversity", "bayes")
 """Of a parent's acquisition."""
 MOST_RIVALS = 5
@@ -92,11 +94,11 @@ def _decision(decision: Mapping[str, Any], candidate: Candidate, snapshot: Snaps
     return lines
 
 
-def code(files: CandidateFiles) -> Content:
+def code(text: str | None) -> Content:
     """The algorithm's file, highlighted."""
-    if files.code is None:
+    if text is None:
         return Content.styled("no file yet", MUTED)
-    return highlight(many_lines(files.code), language="python")
+    return highlight(many_lines(text), language="python")
 
 
 def scores(candidate: Candidate, snapshot: Snapshot) -> Content:
@@ -153,18 +155,24 @@ def _baselines(snapshot: Snapshot) -> list[Content]:
     return [Content(""), Content.styled(f"the root by itself, {len(found)} whole trainings: {seeds}", MUTED)]
 
 
-def samples(files: CandidateFiles) -> Content:
-    """Completions with what they earned, whole groups together, the newest group first."""
-    if not files.samples:
+def samples(found: Sequence[Sample]) -> Content:
+    """Completions with what they earned over the course of the training, whole groups together, the newest first."""
+    if not found:
         return Content.styled("no completions yet", MUTED)
     lines: list[Content] = []
-    group: tuple[int, str] | None = None
-    for sample in files.samples[:MOST_SAMPLES]:
-        if (sample.step, sample.problem) != group:
-            group = (sample.step, sample.problem)
-            lines += [Content("")] if lines else []
-            lines.append(_title(f"update {sample.step}, {one_line(sample.task)}: {one_line(sample.prompt)}"))
-        lines.append(_sample(sample))
+    for step, batch in groupby(found[:MOST_SAMPLES], key=lambda sample: sample.step):
+        of_step = list(batch)
+        lines += [Content("")] if lines else []
+        rewards = [sample.reward for sample in of_step if sample.reward is not None]
+        mean = f", reward {fmean(rewards):.2f}" if rewards else ""
+        right = sum(sample.correct for sample in of_step)
+        lines.append(_title(f"update {step}: {right} of {len(of_step)} correct{mean}"))
+        for _, group in groupby(of_step, key=lambda sample: sample.problem):
+            members = list(group)
+            lines.append(Content.assemble(f" {one_line(members[0].task)}: ", (one_line(members[0].prompt), "bold")))
+            lines += map(_sample, members)
+    if len(found) > MOST_SAMPLES:
+        lines += [Content(""), Content.styled(f"and {len(found) - MOST_SAMPLES} older ones", MUTED)]
     return Content("\n").join(lines)
 
 

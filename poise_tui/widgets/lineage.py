@@ -1,17 +1,17 @@
 """The tree of candidates, live: one line a node, drawn only where it is visible."""
 
-from dataclasses import dataclass
-
 from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Click, Resize
-from textual.message import Message
 from textual.strip import Strip
 
+from poise_tui.arrange import arrange, dead_lineages
 from poise_tui.format import Glyphs, number, shorten, signed
 from poise_tui.snapshot import Branch, Candidate, Snapshot
-from poise_tui.widgets.pane import LinesPane
+from poise_tui.state import Shown
+from poise_tui.widgets.columns import FROM, extra
+from poise_tui.widgets.pane import LinesPane, NodeSelected
 
 STATUSES = (
     *("queued", "verifying", "training", "paused", "scoring", "scored"),
@@ -37,19 +37,19 @@ class Lineage(LinesPane):
         "lineage--best",
         *(f"status--{status}" for status in STATUSES),
     }
-    BORDER_TITLE = "1 candidates"
+    BORDER_TITLE = "2 candidates"
     BORDER_SUBTITLE = "Overall or @update, vs root"
 
-    @dataclass
-    class Selected(Message):
-        """The cursor stands on another node."""
-
-        node: str
-
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, *, full: bool = False) -> None:
+        """
+        Args:
+            full: with all columns that there is room for.
+        """
         super().__init__(id="lineage")
-        self._glyphs = glyphs
-        self._snapshot = Snapshot()
+        self._glyphs, self._full = glyphs, full
+        if full:
+            self.border_subtitle = "Overall or @update, vs root; reward, scored at, seeds, training time"
+        self._state = Shown()
         self._rows: tuple[Branch, ...] = ()
         self._folded: set[str] = set()
         self._place = 0
@@ -61,22 +61,41 @@ class Lineage(LinesPane):
             return self._snapshot.candidates.get(self._rows[self._place].id)
         return None
 
-    def show(self, snapshot: Snapshot) -> None:
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._state.snapshot
+
+    def show(self, shown: Shown) -> None:
         """Draw another state of the run; the cursor stays on its node."""
-        before, self._snapshot = self._snapshot, snapshot
-        if snapshot.tree is not before.tree:
+        before, self._state = self._state, shown
+        snapshot, known = shown.snapshot, before.snapshot
+        if shown.folded_dead != before.folded_dead:
+            self._folded = set(dead_lineages(snapshot)) if shown.folded_dead else set()
+        moves = (shown.query, shown.order, shown.folded_dead) != (before.query, before.order, before.folded_dead)
+        grows = snapshot.tree is not known.tree
+        changes = snapshot.candidates is not known.candidates and bool(shown.query or shown.order != "age")
+        if moves or grows or changes:
             self._arrange()
-        elif snapshot.best is not before.best or snapshot.root is not before.root:
+        elif snapshot.best is not known.best or snapshot.root is not known.root or shown.pending != before.pending:
             self.refresh()  # every distance from the root may be another
-        elif snapshot.candidates is not before.candidates:
+        elif snapshot.candidates is not known.candidates:
             top = self.scroll_offset.y
             for place in range(top, min(top + self.size.height, len(self._rows))):
                 node = self._rows[place].id
-                if snapshot.candidates[node] is not before.candidates[node]:
+                if snapshot.candidates[node] is not known.candidates[node]:
                     self.refresh_line(place)
 
-    def select(self, node: str) -> None:
-        """Put the cursor on a node, if it is visible."""
+    def node(self) -> str | None:
+        return self.selected.id if self.selected is not None else None
+
+    def go_to(self, node: str) -> None:
+        """Put the cursor on a node, unfolding what hides it."""
+        if all(branch.id != node for branch in self._rows):
+            above: str | None = node
+            while above is not None and (candidate := self._snapshot.candidates.get(above)) is not None:
+                self._folded.discard(above := candidate.parent) if candidate.parent else None
+                above = candidate.parent
+            self._arrange()
         for place, branch in enumerate(self._rows):
             if branch.id == node:
                 self._go(place)
@@ -98,24 +117,15 @@ class Lineage(LinesPane):
         elif candidate.id not in self._folded and self._snapshot.descendants(candidate.id):
             self._folded.add(candidate.id)
         elif candidate.parent is not None:
-            self.select(candidate.parent)
+            self.go_to(candidate.parent)
             return True
         self._arrange()
         return True
 
     def _arrange(self) -> None:
         node = self._rows[self._place].id if self._place < len(self._rows) else None
-        if self._folded:
-            rows: list[Branch] = []
-            depth: int | None = None
-            for branch in self._snapshot.tree:
-                if depth is not None and len(branch.more) > depth:
-                    continue
-                depth = len(branch.more) if branch.id in self._folded else None
-                rows.append(branch)
-            self._rows = tuple(rows)
-        else:
-            self._rows = self._snapshot.tree
+        state = self._state
+        self._rows = arrange(state.snapshot, folded=self._folded, query=state.query, order=state.order)
         self.set_lines(len(self._rows))
         self.refresh()
         if node is None:
@@ -124,6 +134,8 @@ class Lineage(LinesPane):
         was, self._place = self._place, next((i for i, b in enumerate(self._rows) if b.id == node), self._place)
         if self._place != was:
             self._reveal()
+        if self._place >= len(self._rows) or self._rows[self._place].id != node:  # it is hidden now
+            self._go(min(self._place, len(self._rows) - 1), force=True)
 
     def _go(self, place: int, force: bool = False) -> None:
         place = max(0, min(place, len(self._rows) - 1))
@@ -133,7 +145,7 @@ class Lineage(LinesPane):
         self._place = place
         self.refresh_line(place)
         self._reveal()
-        self.post_message(self.Selected(self._rows[place].id))
+        self.post_message(NodeSelected(self._rows[place].id))
 
     def _reveal(self) -> None:
         """Scroll as little as shows the cursor."""
@@ -174,7 +186,8 @@ class Lineage(LinesPane):
         glyph = glyphs.status.get(candidate.status, "?")
         name = candidate.name + (f" {glyphs.folded}" if candidate.id in self._folded else "")
         half = HALF if width >= WIDE else 0
-        room = max(4, width - NUMBERS - half - len(guides) - 2)
+        more = f" {extra(candidate, glyphs)}" if self._full and width >= FROM else ""
+        room = max(4, width - NUMBERS - half - len(guides) - 2 - len(more))
         best = self._snapshot.best is candidate
         label = set_cell_size(shorten(f"{candidate.id} {name}", room, glyphs), room)
         named = style("lineage--best") if best else status if candidate.status == "pruned" else Style()
@@ -183,6 +196,7 @@ class Lineage(LinesPane):
             (f"{glyph} ", status),
             (label, named),
             *self._numbers(candidate, status, half),
+            (more, style("lineage--guide")),
         ]
 
     def _guides(self, branch: Branch, room: int) -> str:
@@ -199,14 +213,17 @@ class Lineage(LinesPane):
 
         A score at a rung is never shown beside whole ones: there is the update instead.
         """
+        glyphs = self._glyphs
         at = number(candidate.overall) if candidate.updates is None else f"@{candidate.updates}"
+        if waits := self._state.pending_of(candidate.id):
+            return [(f"{waits + glyphs.ellipsis:>{13 + half}} ", self.get_component_rich_style("lineage--best"))]
         if (trial := candidate.running_trial) is not None:
             percent = 100 * trial.step // max(1, trial.steps)
             shown = at if candidate.overall is not None else "training"
             return [(f"{shown:>{8 + half}} {percent:>3}% ", status)]
         if candidate.overall is None:
             return [(f"{candidate.status:>{13 + half}} ", status)]
-        gain, glyphs = candidate.gain, self._glyphs
+        gain = candidate.gain
         score = (f"{at:>6}", Style(bold=candidate.updates is None))
         if gain is None:
             return [score, (" " * (NUMBERS - 6 + half), Style())]

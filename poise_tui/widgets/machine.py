@@ -27,10 +27,12 @@ class MachineBar(Static):
         self._shown = (snapshot.machine, ended)
         self.set_class(ended, "-ended")
         if snapshot.machine is None:
-            self.update(Content(" machine: no sample yet" if not ended else " machine: never sampled"))
+            words = " machine: no sample yet" if not ended else " machine: never sampled"
+            self.update(Content(words), layout=False)
         else:
             line = self._line(snapshot.machine)
-            self.update(Content.assemble(line, (" (last sample)", "italic")) if ended else line)
+            line = Content.assemble(line, (" (last sample)", "italic")) if ended else line
+            self.update(line, layout=False)
 
     def _line(self, machine: Machine) -> Content:
         memory = machine.memory_used / max(1.0, machine.memory_total)

@@ -1,8 +1,34 @@
 """What every pane of the dashboard understands, so that the same keys do the same everywhere."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 from textual.containers import Vertical
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
+from textual.widget import Widget
+
+from engine.archive.folder import RunFolder
+
+
+@dataclass
+class NodeSelected(Message):
+    """The cursor of a list of candidates stands on another one."""
+
+    node: str
+
+
+@dataclass
+class Wanted(Message):
+    """What a widget wants from the run's files: the application reads in a thread, the widget only shows."""
+
+    widget: Widget
+    group: str
+    """A newer wish of the same group replaces this one."""
+    read: Callable[[RunFolder], Any]
+    then: Callable[[Any], None]
 
 
 class Pane:
@@ -24,6 +50,23 @@ class Pane:
         """How many rows a page has."""
         return 1
 
+    def node(self) -> str | None:
+        """The candidate under the cursor, in a list of them."""
+        return None
+
+    def go_to(self, node: str) -> None:
+        """Put the cursor on a candidate, in a list of them."""
+
+    def turn(self, tabs: int) -> None:
+        """Another tab, where there are tabs."""
+
+    def order(self, direction: int) -> bool:
+        """Another column to sort by; False for what is no table."""
+        return False
+
+    def reverse(self) -> None:
+        """The other way round, where something is sorted."""
+
 
 class LinesPane(ScrollView, Pane, can_focus=True, inherit_bindings=False):
     """A pane that draws lines itself and scrolls vertically."""
@@ -34,7 +77,9 @@ class LinesPane(ScrollView, Pane, can_focus=True, inherit_bindings=False):
         """How many lines there are to scroll through."""
         size = Size(self.scrollable_content_region.width, count)
         if self.virtual_size != size:
-            self.virtual_size = size
+            # An assignment would lay out the whole screen anew; here no more than a scroll bar comes or goes.
+            self.set_reactive(Widget.virtual_size, size)
+            self._scroll_update(size)
 
     def step(self, rows: int) -> bool:
         self.scroll_relative(y=rows, animate=False)

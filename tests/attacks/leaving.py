@@ -149,10 +149,11 @@ def lying_weights(job: Job) -> None:
 
 def _shown(world: Any, result: Mapping[str, Any]) -> str | None:
     from engine.archive.folder import RunFolder
-    from poise_tui.candidate_files import read_candidate_files
+    from poise_tui.run_files import read_code, read_log, read_samples
 
     try:
-        read_candidate_files(RunFolder(world.run), "c001", Path(result["folder"]).name)
+        folder, trial = RunFolder(world.run), Path(result["folder"]).name
+        read_code(folder, "c001"), read_samples(folder, trial), read_log(folder, trial)
     except Exception as error:
         return f"the dashboard fails: {type(error).__name__}: {error}"
     return None

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from engine.archive.events import Event
 from engine.archive.folder import RunFolder
 from poise_tui.app import PoiseApp
-from poise_tui.candidate_files import CandidateFiles, read_candidate_files
 from poise_tui.feed import FolderFeed
 from poise_tui.format import UNICODE, many_lines, one_line
+from poise_tui.run_files import read_code, read_samples
 from poise_tui.store import Store
 from poise_tui.widgets import detail_text
 from tests.dashboard import recorded
@@ -68,7 +68,7 @@ async def test_markup_and_escapes_of_a_candidate_are_shown_as_plain_text(tmp_pat
         await until(pilot, lambda: "c003 quick [bold]fix[/]" in screen(app), "the name in the tree")
         await pilot.press("G", "k")
         await until(pilot, lambda: "quick [bold]fix[/]   keeps work alive" in screen(app), "the hypothesis")
-        await pilot.press("4")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "# quick [bold]fix[/]" in screen(app), "the code")
         await pilot.press("x")
         await until(pilot, lambda: "Prune c003 quick [bold]fix[/]" in screen(app), "the question")
@@ -84,7 +84,7 @@ def test_files_that_are_no_files_read_as_nothing(tmp_path: Path) -> None:
     algorithm.symlink_to(secret)
     samples.unlink()
     os.mkfifo(samples)
-    assert read_candidate_files(folder, "c001", "c000-search-0") == CandidateFiles()
+    assert read_code(folder, "c001") is None and read_samples(folder, "c000-search-0") == ()
 
 
 def test_broken_samples_are_left_out_and_huge_files_are_read_in_part(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_broken_samples_are_left_out_and_huge_files_are_read_in_part(tmp_path: P
     whole = samples.read_bytes()
     samples.write_bytes(b"x" * 5_000_000 + b"\n[1]\n{}\n" + whole + whole[:40])
     folder.candidate("c000").algorithm.write_bytes(b"\xff" * 5_000_000)
-    files = read_candidate_files(folder, "c000", "c000-search-0")
-    assert [s.completion for s in files.samples] == [f"9#{i}" for i in range(8)]
-    assert files.code is not None and len(files.code) < 300_000
+    assert [s.completion for s in read_samples(folder, "c000-search-0")] == [f"9#{i}" for i in range(8)]
+    code = read_code(folder, "c000")
+    assert code is not None and len(code) < 300_000
 
 
 @pytest.mark.parametrize("lock", [b"", b"{", b'{"pid": "x"}', b"\x00" * 100_000])
@@ -108,8 +108,8 @@ def test_an_unreadable_lock_is_a_dead_run(tmp_path: Path, lock: bytes) -> None:
 
 def test_a_completion_is_shown_with_what_it_earned(tmp_path: Path) -> None:
     folder = recorded.write(tmp_path)
-    text = detail_text.samples(read_candidate_files(folder, "c000", "c000-search-0")).plain
-    assert "update 4, add: 4+5=" in text
+    text = detail_text.samples(read_samples(folder, "c000-search-0")).plain
+    assert "update 4: 1 of 8 correct, reward 1.00" in text and "add: 4+5=" in text
     assert "9#0" in text and "+1.50" in text and "correct 1.00 format 4.00 brevity 0.80" in text
 
 

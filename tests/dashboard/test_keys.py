@@ -26,7 +26,7 @@ class Recorder(PoiseApp):
         super().__init__(**options, clock=lambda: recorded.START + 60)
         self.sent: list[tuple[str, str | None]] = []
 
-    def command(self, command: str, node: str | None) -> None:
+    def command(self, command: str, node: str | None, **fields: Any) -> None:
         self.sent.append((command, node))
 
 
@@ -45,13 +45,15 @@ async def test_moving_selects_and_the_details_follow(folder: RunFolder) -> None:
         await ready(pilot)
         await pilot.press("j")
         await until(pilot, lambda: "Gate-GRPO keeps work alive" in screen(app), "the hypothesis of c001")
-        await pilot.press("5")
-        await until(pilot, lambda: "pass@4" in screen(app), "the scores")
-        await pilot.press("4")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: 'Algorithm("X")' in screen(app), "the code")
-        await pilot.press("1", "g", "6")
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "--- c000" in screen(app), "how it differs from its parent's")
+        await pilot.press("right_square_bracket")
+        await until(pilot, lambda: "pass@4" in screen(app), "the scores")
+        await pilot.press("escape", "g", "right_square_bracket")
         await until(pilot, lambda: "9#0" in screen(app), "the samples of the root")
-        await pilot.press("7")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "c000 works" in screen(app) or "GRPO works" in screen(app), "the reflection")
 
 
@@ -82,7 +84,7 @@ async def test_pruning_needs_a_y(folder: RunFolder) -> None:
         assert "and the 2 below it" in screen(app)
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Question), "back")
-        await pilot.press("x", "enter", "n")
+        await pilot.press("x", "n")
         assert app.sent == []
         await pilot.press("x", "y")
         await until(pilot, lambda: app.sent == [("prune", "c001")], "the command")
@@ -90,7 +92,10 @@ async def test_pruning_needs_a_y(folder: RunFolder) -> None:
         assert app.sent[-1] == ("restore", "c001")
 
 
-async def test_space_pauses_and_resumes_the_node_and_P_the_run(folder: RunFolder) -> None:
+async def test_space_pauses_and_resumes_the_node_and_P_the_run(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poise_tui.feed.shown_status", lambda status, folder: status)  # an engine that lives
     app = Recorder(folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
@@ -116,14 +121,14 @@ async def test_read_only_refuses_every_key_that_steers(folder: RunFolder) -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         steering = [k.keys.split(",")[0] for k in KEYS if k.steers]
-        assert len(steering) == 5
+        assert len(steering) == 13
         await pilot.press("j", *steering, "y")
         assert app.sent == [] and not isinstance(app.screen, Question)
 
 
 async def test_help_lists_every_key(folder: RunFolder) -> None:
     app = Recorder(folder=folder)
-    async with app.run_test(size=(100, 60)) as pilot:
+    async with app.run_test(size=(120, 100)) as pilot:
         await ready(pilot)
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, Help), "the help")
@@ -168,7 +173,7 @@ async def test_two_thousand_nodes_are_one_screen_away(tmp_path: Path) -> None:
         f.write(b"".join(e.line() for e in more))
     app = Recorder(folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(app._snapshot.tree) == 2006, "all nodes")
+        await until(pilot, lambda: len(app.shown.snapshot.tree) == 2006, "all nodes")
         await pilot.press("G")
         tree = app.screen.query_one(Lineage)
         await until(pilot, lambda: tree.selected is not None and tree.selected.id != "c000", "the last node")

@@ -2,75 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import sys
-import time
 from pathlib import Path
 
-import pexpect
 import psutil
-import pyte
 import pytest
 
 from engine.process.lock import RunLock
 from tests.dashboard import recorded
+from tests.dashboard.terminal import DEADLINE, Terminal
 
 pytestmark = pytest.mark.pty
-DEADLINE = 30.0
-POISE = ["-P", "-m", "poise_tui"]
-
-
-class Terminal:
-    """`poise attach` on the recorded run, and the screen it draws."""
-
-    def __init__(self, runs: Path, rows: int, columns: int, *, program: list[str] = POISE, **environment: str) -> None:
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
-        self.bytes = 0
-        # COLUMNS and LINES, which test runners set, would overrule the terminal's real size.
-        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-        env = {**inherited, "TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **environment}
-        attach = ["attach", "recorded", "--runs-dir", str(runs)]
-        self.child = pexpect.spawn(sys.executable, [*program, *attach], env=env, dimensions=(rows, columns), timeout=1)
-
-    def wait_for(self, *texts: str) -> str:
-        """Read until the screen says all of this."""
-        end = time.monotonic() + DEADLINE
-        while not all(t in self.text for t in texts):
-            assert time.monotonic() < end, f"never on screen: {texts}\n{self.text}"
-            try:
-                data = self.child.read_nonblocking(1 << 16, timeout=0.1)
-            except pexpect.TIMEOUT:
-                continue
-            self.bytes += len(data)
-            self._stream.feed(data)
-        return self.text
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def bytes_until_quiet(self, seconds: float) -> int:
-        """Read until nothing has come for so long; what came before that."""
-        before = self.bytes
-        with contextlib.suppress(pexpect.TIMEOUT):
-            while True:
-                data = self.child.read_nonblocking(1 << 16, timeout=seconds)
-                self.bytes += len(data)
-                self._stream.feed(data)
-        return self.bytes - before
-
-    def resize(self, rows: int, columns: int) -> None:
-        self.screen.resize(rows, columns)
-        self.child.setwinsize(rows, columns)
-
-    def ended(self) -> tuple[int | None, int | None]:
-        """Exit status and signal, once it has ended."""
-        self.child.expect(pexpect.EOF, timeout=DEADLINE)
-        self.child.close()
-        return self.child.exitstatus, self.child.signalstatus
 
 
 @pytest.fixture
@@ -86,7 +28,7 @@ def test_it_draws_a_run_follows_a_resize_and_leaves_with_q(runs: Path, color: di
     if "POISE_ASCII" in color:
         assert "├" not in terminal.text and "▸" not in terminal.text
     terminal.resize(50, 200)
-    terminal.wait_for("c000 GRPO", "3 idea", "Hypothesis")
+    terminal.wait_for("c000 GRPO", " idea ", "Hypothesis")
     terminal.child.send("q")
     assert terminal.ended() == (0, None)
 
@@ -139,7 +81,8 @@ def test_the_dashboard_is_light_with_every_pane_opened(runs: Path, tmp_path: Pat
     )
     terminal = Terminal(runs, 50, 200, program=["-P", "-c", code, str(tmp_path / "modules")])
     terminal.wait_for("c004", "no GPU")
-    panes = {"4": "algorithm = Algorithm", "5": "pass@4", "6": "9#0", "7": "Verdict", "?": "this help"}
+    panes = {"2": "Overall", "3": "48 updates", "4": "Hypothesis", "7": "Nothing yet", "8": "disk is filling"}
+    panes |= {"1": "Overall", "]": "algorithm = Algorithm", "?": "everything at a glance"}
     for key, wanted in panes.items():
         terminal.child.send(key)
         terminal.wait_for(wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def after(*keys: str, wanted: str) -> Callable[[Any], Awaitable[None]]:
     [
         ((80, 24), ["j"], "Gate-GRPO"),
         ((200, 50), ["j"], "Gate-GRPO keeps work alive"),
-        ((80, 24), ["j", "5", "enter"], "pass@4"),
-        ((120, 40), ["6"], "9#0"),
+        ((80, 24), ["j", "4", *["right_square_bracket"] * 3], "pass@4"),
+        ((120, 40), ["right_square_bracket"] * 4, "9#0"),
         ((80, 24), ["j", "x"], "and the 2 below it"),
     ],
     ids=["narrow", "wide", "scores", "samples", "prune"],
@@ -38,3 +39,27 @@ def test_the_screen_looks_as_it_did(
 ) -> None:
     app = PoiseApp(folder=recorded.write(tmp_path), clock=lambda: recorded.START + 60)
     assert snap_compare(app, terminal_size=size, run_before=after(*keys, wanted=wanted))
+
+
+SCREENS = {
+    "tree": ("2", "c005 Brevity-GRPO"),
+    "curves": ("3", "48 updates"),
+    "candidate": ("4", "Hypothesis"),
+    "machine": ("5", "Who uses it"),
+    "leaderboard": ("6", "Gate-GRPO"),
+    "knowledge": ("7", "Nothing yet"),
+    "events": ("8", "run finished"),
+    "runs": ("9", "unreadable"),  # the recorded run has no archive
+}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["narrow", "wide"])
+@pytest.mark.parametrize("name", SCREENS)
+def test_every_screen_looks_as_it_did(
+    name: str, size: tuple[int, int], tmp_path: Path, snap_compare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    key, wanted = SCREENS[name]
+    app = PoiseApp(folder=recorded.write(tmp_path), clock=lambda: recorded.START + 60)
+    assert snap_compare(app, terminal_size=size, run_before=after(key, wanted=wanted))

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from engine.archive.event_kinds import EVENT_KINDS
 from engine.profiles import schema
 from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
 from poise_tui.cli import SECTIONS, Commands, poise
+from poise_tui.screens.keys import KEYS, shown
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "docs" / "reference.md"
@@ -101,8 +103,10 @@ def _table(prefix: str, model: type[BaseModel]) -> Iterator[str]:
     rows = []
     for field in fields_of(Path(schema.__file__), model.__name__):
         annotation = model.model_fields[field.name].annotation
-        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-            inner.append((f"{prefix}{field.name}", annotation))
+        # A table that may be left out is a union with None.
+        tables = [t for t in (annotation, *get_args(annotation)) if inspect.isclass(t) and issubclass(t, BaseModel)]
+        if tables:
+            inner.append((f"{prefix}{field.name}", tables[0]))
         else:
             rows.append(f"| `{field.name}` | `{cell(field.kind)}` | {code(field.default)} | {cell(field.doc)} |")
     title = f"### [{prefix.rstrip('.')}]\n" if prefix else "### Top\n"
@@ -147,6 +151,19 @@ def events() -> Iterator[str]:
     )
 
 
+def keys() -> Iterator[str]:
+    """What the dashboard's table of verbs says."""
+    yield "## Keys of the dashboard\n"
+    yield "Names are for `:` and for the configuration; see [dashboard](dashboard.md).\n"
+    for section in dict.fromkeys(key.section for key in KEYS):
+        rows = [
+            f"| {cell(shown(key, {}))} | `{key.id}{f' {key.argument}' if key.argument else ''}` | {cell(key.help)} |"
+            for key in KEYS
+            if key.section == section
+        ]
+        yield "\n".join([f"### {section}\n", "| key | name | |", "|---|---|---|", *rows]) + "\n"
+
+
 def cell(text: str) -> str:
     """Text that may stand in a table."""
     return cell_text(text).replace("|", "\\|")
@@ -164,7 +181,7 @@ def code(text: str) -> str:
 
 def reference() -> str:
     """The whole document."""
-    parts = [HEAD, *commands(), *profile(), *contract(), *events()]
+    parts = [HEAD, *commands(), *profile(), *contract(), *events(), *keys()]
     return "\n".join(parts).rstrip() + "\n"
 
 

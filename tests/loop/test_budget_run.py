@@ -42,10 +42,10 @@ def resume(world: World, run: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def start(world: World, *arguments: str, **changes: str) -> tuple[RunFolder, Events]:
+def start(world: World, *arguments: str, name: str = "r", **changes: str) -> tuple[RunFolder, Events]:
     quick = profile(world.path, baseline_seeds="1", **changes)
-    world.start("--profile", str(quick), "--name", "r", "--workers", "1", *arguments)
-    folder = world.folder("r")
+    world.start("--profile", str(quick), "--name", name, "--workers", "1", *arguments)
+    folder = world.folder(name)
     wait_for(folder.engine, "an engine holds the lock")
     return folder, Events(folder)
 
@@ -98,20 +98,26 @@ async def test_a_call_under_way_when_the_engine_dies_is_charged_and_the_budget_i
 async def test_an_answer_that_came_just_before_the_engine_died_is_used_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(GOOD, REFLECTION) as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-test-test-test")
-        monkeypatch.setenv("OPENAI_API_BASE", server.url)
-        # The root trains for long enough that its reflection is not the first question.
-        arguments = ("--candidates", "1", "--llm", "openai/test")
-        folder, events = await asyncio.to_thread(start, world, *arguments, updates="60", population="1")
-        await asyncio.to_thread(events.wait, "llm.call", purpose="propose")
-        await asyncio.to_thread(kill, folder)
-        assert not [e for e in events.update() if e.kind == "candidate.created" and e.node == "c001"], "not known yet"
-        await asyncio.to_thread(resume, world, "r")
-        await asyncio.to_thread(events.wait, "run.status", None, 0, status="finished")
+    # The root trains for long enough that its reflection is not the first question.
+    arguments = ("--candidates", "1", "--llm", "openai/test")
+    for attempt in range(10):
+        async with serving(GOOD, REFLECTION) as server:
+            monkeypatch.setenv("OPENAI_API_KEY", "sk-test-test-test-test")
+            monkeypatch.setenv("OPENAI_API_BASE", server.url)
+            name = f"r{attempt}"
+            folder, events = await asyncio.to_thread(start, world, *arguments, name=name, updates="60", population="1")
+            await asyncio.to_thread(events.wait, "llm.call", purpose="propose")
+            await asyncio.to_thread(kill, folder)
+            if any(e.kind == "candidate.created" and e.node == "c001" for e in events.update()):
+                continue  # too late: the engine had already used the answer
+            await asyncio.to_thread(resume, world, name)
+            await asyncio.to_thread(events.wait, "run.status", None, 0, status="finished")
+            break
+    else:
+        pytest.fail("no kill came between an answer and its use")
     prompts = [json.dumps(r["messages"]) for r in server.requests]
     assert len(prompts) == len(set(prompts)) == 4, "a proposal, its reading and two reflections, none asked twice"
-    exported: dict[str, Any] = await asyncio.to_thread(world.export, "r")
+    exported: dict[str, Any] = await asyncio.to_thread(world.export, name)
     calls = [json.loads(line) for line in folder.llm.read_text().splitlines()]
     assert exported["run"]["spent"]["llm_usd"] == pytest.approx(sum(c["usd"] for c in calls))
     assert exported["candidates"][1]["name"] == "Gentle-GRPO"

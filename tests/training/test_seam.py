@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import trl.trainer.grpo_trainer as grpo_trainer
 import trl.trainer.utils as trl_utils
 from trl import GRPOTrainer
+from trl.generation.vllm_generation import VLLMGeneration
 
 from engine.algorithms.pipeline import Pipeline
 from engine.contract import Algorithm
+from engine.generation.colocated import ColocatedVllm, ours_in_trl
 from engine.process.child import Failure
 from engine.training import divergence
 from engine.training.recording import Recorder, cut_after
@@ -31,6 +34,10 @@ def test_trl_is_the_version_the_seam_was_read_in() -> None:
     [
         ("_calculate_rewards", ["self", "inputs", "prompts", "completions", "completion_ids_list"]),
         ("_generate_and_score_completions", ["self", "inputs"]),
+        (
+            "_generate_single_turn",
+            ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
+        ),
         ("_prepare_inputs", ["self", "generation_batch"]),
         ("_compute_loss", ["self", "model", "inputs"]),
         ("_get_train_sampler", ["self", "dataset"]),
@@ -40,6 +47,16 @@ def test_trl_is_the_version_the_seam_was_read_in() -> None:
 def test_what_we_override_is_still_there(method: str, parameters: list[str]) -> None:
     assert list(inspect.signature(getattr(GRPOTrainer, method)).parameters) == parameters
     assert method in PoiseTrainer.__dict__
+
+
+@pytest.mark.parametrize("method", ["_init_vllm", "_iter_named_params"])
+def test_what_we_override_of_its_vllm_is_still_there(method: str) -> None:
+    assert list(inspect.signature(getattr(VLLMGeneration, method)).parameters) == ["self"]
+    assert method in ColocatedVllm.__dict__
+    assert grpo_trainer.VLLMGeneration is VLLMGeneration
+    with ours_in_trl():
+        assert grpo_trainer.VLLMGeneration is ColocatedVllm
+    assert grpo_trainer.VLLMGeneration is VLLMGeneration
 
 
 def train(

@@ -1,0 +1,1 @@
+"""Who samples completions: vLLM in the trainer's own process, or transformers."""
