@@ -48,6 +48,9 @@ weak_sandbox_option: Callable[[F], F] = click.option(
 run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 
 
+TERMINAL_OPTIONS = ("no_mouse", "glyphs", "theme", "bell", "notices")
+
+
 def terminal_options(command: F) -> F:
     """Options of a command that opens the dashboard; it gets them as `terminal`, a `TerminalOptions`."""
 

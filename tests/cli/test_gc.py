@@ -76,9 +76,7 @@ def test_only_what_nothing_needs_is_removed(poise: Poise, run: RunFolder) -> Non
 
 def test_pinned_and_confirmed_candidates_keep_their_adapters(poise: Poise, run: RunFolder) -> None:
     archive = Archive.open(run.archive)
-    archive.commit(
-        [Change("candidates", "c005", {"pinned": True})], []
-    )
+    archive.commit([Change("candidates", "c005", {"pinned": True})], [])
     archive.commit([Change("candidates", "c002", {"confirmed": {"verdict": "confirmed"}})], [])
     archive.close()
     poise("gc", "r", "--yes", "--keep", "0")
