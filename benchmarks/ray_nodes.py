@@ -22,9 +22,7 @@ class Nodes:
 
         common = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
         self._common = common  # each node thinks the machine's memory is its own
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={**common, "num_cpus": 0}, shutdown_at_exit=True
-        )
+        self._cluster = Cluster(initialize_head=True, head_node_args={**common, "num_cpus": 0}, shutdown_at_exit=True)
 
     @property
     def address(self) -> str:

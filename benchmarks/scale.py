@@ -95,8 +95,11 @@ class Simulated:
         }
         print_of = f"{draw.getrandbits(128):032x}"
         return self._template | {
-            "algorithm": name, "mechanisms": [{**row, "acts": ["plain"], "acts_on_profile": 4} for row in rows],
-            "fingerprint": print_of, "profile_fingerprint": print_of, "signature": signature,
+            "algorithm": name,
+            "mechanisms": [{**row, "acts": ["plain"], "acts_on_profile": 4} for row in rows],
+            "fingerprint": print_of,
+            "profile_fingerprint": print_of,
+            "signature": signature,
         }
 
     async def _train(self, job: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -126,8 +129,12 @@ class Simulated:
         outcomes = {task: [[draw.getrandbits(1) for _ in range(8)] for _ in range(40)] for task in tasks}
         told = {"length": 12.0, "truncated": 0.0, "invalid": 0.0}
         return {
-            "overall": overall, "standard_error": 0.8, "benchmarks": dict.fromkeys(tasks, row),
-            "outcomes": outcomes, "responses": told, "seconds": 300.0,
+            "overall": overall,
+            "standard_error": 0.8,
+            "benchmarks": dict.fromkeys(tasks, row),
+            "outcomes": outcomes,
+            "responses": told,
+            "seconds": 300.0,
         }
 
     def _draw(self, what: str, whose: str) -> random.Random:

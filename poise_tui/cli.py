@@ -27,7 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Prove": {"confirm": "study", "ablate": "study"},
     "Take away": {"export": "export", "report": "report", "compare": "compare", "log": "log"},
     "Tidy": {"gc": "gc"},
-    "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
+    "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control", "import": "imports"},
     "Prepare": {"fetch": "fetch"},
     "When in doubt": {"doctor": "doctor", "completion": "completion"},
 }

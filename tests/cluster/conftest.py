@@ -14,6 +14,7 @@ from tests.run.conftest import finished, shared_world, world
 
 __all__ = ["finished", "nodes", "shared_world", "world"]
 
+
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
     """An empty cluster."""
@@ -24,4 +25,3 @@ def nodes() -> Iterator[Nodes]:
     yield made
     made.close()
     shutil.rmtree(folder, ignore_errors=True)
-

@@ -40,10 +40,11 @@ async def test_a_visitor_sees_tree_and_curve_a_key_works_and_steering_is_refused
         text = await visit.until(lambda text: "GRPO" in text and "read-only" in text and braille(text) > 20)
         assert "recorded" in text
         await visit.type("?")
-        await visit.until(lambda text: "Keys" in text)
+        await visit.until(lambda text: "─ keys ─" in text)
         await visit.type("\x1b")
+        await visit.until(lambda text: "─ keys ─" not in text)
         await visit.type("x")
-        await visit.until(lambda text: "without --readonly" in text)
+        await visit.until(lambda text: "read-only: start" in text)
 
 
 async def test_the_page_asks_nothing_of_other_hosts_and_stands_in_no_frame(served: Served) -> None:
@@ -84,8 +85,9 @@ async def test_elsewhere_or_to_steer_a_visitor_needs_the_token(runs: Path, optio
                 assert "HttpOnly" in cookie
                 assert "SameSite=Strict" in cookie
             async with visiting(session, url) as visit:
-                text = await visit.until(lambda text: "GRPO" in text)
-        assert ("read-only" in text) is ("--steer" not in options)
+                can_steer = "--steer" in options
+                text = await visit.until(lambda t: "48 updates" in t and (can_steer or "read-only" in t))
+        assert ("read-only" in text) is not can_steer
 
 
 @pytest.mark.parametrize(
