@@ -17,6 +17,8 @@ LIGHT_ENGINE = (
     "engine.algorithms.lint",
     "engine.algorithms.recipes",
     "engine.archive",
+    "engine.generation.choice",
+    "engine.loop.machine",
     "engine.loop.seeds",
     "engine.loop.study_plan",
     "engine.process",
