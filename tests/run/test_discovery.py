@@ -87,6 +87,14 @@ def test_samples_show_whole_groups_with_parts_and_advantages(finished: Finished)
     assert abs(sum(r["advantage"] for r in first)) < 1e-3
 
 
+def test_a_training_that_was_scored_to_its_end_keeps_its_adapter_and_no_checkpoint(finished: Finished) -> None:
+    whole = [t["id"] for t in finished.export["trials"] if t["status"] == "scored" and not t.get("cached")]
+    assert whole
+    for trial in map(finished.folder.trial, whole):
+        assert (trial.adapter / "adapter_model.safetensors").is_file()
+        assert not list(trial.checkpoints.glob("checkpoint-*"))
+
+
 def test_gold_is_nowhere_in_what_a_trainer_can_read(finished: Finished) -> None:
     job = finished.folder.trial("c001-search-0").job.read_text()
     assert "gold" not in job and "answer" not in job
