@@ -28,7 +28,7 @@ from typing import Any, ClassVar, dataclass_transform, get_type_hints
 from torch import Tensor
 
 from engine.contexts import Hyper, Inner, Minibatch, Norm, Rollouts, State, StepStats
-from engine.stages import CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
+from engine.stages import CONTRACT_VERSION, CONTROLLER, LOSS_STAGES, ROLLOUT_STAGES
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -43,8 +43,6 @@ __all__ = [
     "State",
     "StepStats",
 ]
-
-CONTRACT_VERSION = 1
 
 
 @dataclass(frozen=True)

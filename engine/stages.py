@@ -3,6 +3,9 @@
 B rows (completions), T completion tokens. Free of torch: the search reads the library without it.
 """
 
+CONTRACT_VERSION = 1
+"""Of the algorithm contract, `engine.contract`."""
+
 ROLLOUT_STAGES: dict[str, str] = {
     "shape_rewards": "total rewards (B,) -> shaped rewards (B,)",
     "drop": "shaped rewards (B,) -> bool (B,): True removes the row from every denominator of the loss",

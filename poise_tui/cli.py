@@ -13,7 +13,7 @@ from engine.errors import Exit, PoiseError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Discover": {"run": "run", "resume": "steer", "pause": "steer", "stop": "steer"},
-    "Watch": {"attach": "attach", "replay": "replay", "ls": "status", "status": "status"},
+    "Watch": {"attach": "attach", "replay": "replay", "ls": "status", "status": "status", "serve": "serve"},
     "Steer": {
         "prune": "steer",
         "restore": "steer",
@@ -25,9 +25,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "inject": "suggest",
     },
     "Prove": {"confirm": "study", "ablate": "study"},
-    "Take away": {"export": "export", "report": "report", "compare": "compare"},
+    "Take away": {"export": "export", "report": "report", "compare": "compare", "log": "log"},
+    "Tidy": {"gc": "gc"},
     "By hand": {"verify": "job", "train": "job", "score": "job", "control": "control"},
-    "When in doubt": {"doctor": "doctor"},
+    "When in doubt": {"doctor": "doctor", "completion": "completion"},
 }
 """Every command and the module in `poise_tui.commands` that holds it, imported when it is needed."""
 
@@ -64,8 +65,19 @@ class Commands(click.Group):
                 formatter.write_dl([(name, c.get_short_help_str(width)) for name, c in commands if c])
 
 
+def _say_versions(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from poise_tui.versions import version_lines
+
+        print("\n".join(version_lines()))
+        context.exit()
+
+
 @click.group(cls=Commands, params=[DEBUG], invoke_without_command=True)
-@click.version_option(package_name="poise-tui", prog_name="poise")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_versions,
+    help="Show the versions that matter and exit.",
+)  # fmt: skip
 @click.pass_context
 def poise(context: click.Context) -> None:
     """Discover better policy-optimization algorithms for language models, live in the terminal.

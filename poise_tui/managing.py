@@ -133,6 +133,7 @@ def run_request(text: str, runs_dir: Path | None) -> dict[str, object]:
     """
     from engine.archive.folder import default_runs_dir
     from engine.errors import Exit
+    from poise_tui.commands.common import TERMINAL_OPTIONS
     from poise_tui.commands.run import make_request, run_command
 
     try:
@@ -143,7 +144,7 @@ def run_request(text: str, runs_dir: Path | None) -> dict[str, object]:
         raise PoiseError(error.format_message(), Exit.USAGE) from None
     except click.exceptions.Exit:
         raise PoiseError("options are meant here, such as --candidates 8", Exit.USAGE) from None
-    for option in ("headless", "no_mouse"):
+    for option in ("headless", "log_to", *TERMINAL_OPTIONS):
         options.pop(option)
     chosen = options.pop("runs_dir")
     return make_request(default_runs_dir(chosen) if chosen or runs_dir is None else runs_dir, **options)

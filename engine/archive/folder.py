@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from engine.archive.files import open_regular
+from engine.archive.formats import require_format
 from engine.errors import Exit, PoiseError
 from engine.process.lock import Holder, live_holder
 
@@ -210,19 +211,24 @@ def find_run(reference: str | None, runs_dir: Path) -> RunFolder:
     """The run meant by a run's id, its folder, or nothing (the newest).
 
     Raises:
-        PoiseError: no such run (3).
+        PoiseError: no such run (3), or a newer version has made it (4).
     """
     if reference is None:
         runs = list_runs(runs_dir)
         if not runs:
             raise PoiseError(f"no run in {runs_dir}: start one with `poise run`", Exit.NOT_FOUND)
-        return runs[0]
+        return _known(runs[0])
     if RUN_NAME.fullmatch(reference) and (by_id := RunFolder(runs_dir / reference)).exists():
-        return by_id
+        return _known(by_id)
     path = Path(reference).expanduser()
     if (by_path := RunFolder(path if path.is_absolute() else Path.cwd() / path)).exists():
-        return RunFolder(by_path.path.resolve())
+        return _known(RunFolder(by_path.path.resolve()))
     raise PoiseError(f"no run {reference!r} in {runs_dir}: `poise ls` lists them", Exit.NOT_FOUND)
+
+
+def _known(folder: RunFolder) -> RunFolder:
+    require_format(folder.path)
+    return folder
 
 
 def shown_status(status: str, folder: RunFolder) -> str:

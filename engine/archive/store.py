@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn
 from engine.archive.database import Changes, Database, JournalStorage, JournalTable
 from engine.archive.event_log import EventLog, complete_outbox, last_told, mend, set_aside
 from engine.archive.events import Event, events_path
+from engine.archive.formats import require_format
 from engine.archive.journal import NO_SPACE, Journal, NoSpace, ReadOnlyArchive, journal_path, journals
 from engine.archive.recovery import PREVIOUS, Contents, Damage, load, read_events, read_segment, require
 from engine.archive.snapshot import Document, Mark, Stored, write_snapshot
@@ -330,9 +331,10 @@ def read_archive(path: Path) -> ArchiveView:
     """Read an archive without disturbing the engine that writes it.
 
     Raises:
-        PoiseError: no such archive (3), or its snapshot is lost (1).
+        PoiseError: no such archive (3), its snapshot is lost (1), or a newer version has written it (4).
     """
     require(path)
+    require_format(path.parent)
     contents = load(path)
     # To a reader, an unfinished end is a commit that is being written.
     return ArchiveView(

@@ -85,7 +85,6 @@ class Book:
         """Why nothing can be written any more."""
         self.candidates: dict[str, Document] = {d["id"]: d for d in archive.candidates()}
         self.trials: dict[str, Document] = {d["id"]: d for d in archive.trials()}
-        _complete(self.candidates.values(), self.trials.values())
         self._of: dict[str, list[Document]] = {}
         """Each candidate's trials."""
         for trial in self.trials.values():
@@ -282,20 +281,3 @@ class Book:
     def _candidate(self, candidate: str, fields: Document, event: Event) -> None:
         self.candidates[candidate].update(fields)
         self._write([Change("candidates", candidate, fields)], [event])
-
-
-def _complete(candidates: Iterable[Document], trials: Iterable[Document]) -> None:
-    """Give documents of runs from before there were rungs the fields they lack: every training was a whole one."""
-    whole: dict[str, Document] = {}
-    for trial in trials:
-        score = {"rung": 1.0, "updates": 0, "overall": trial.get("overall"), "benchmarks": trial.get("benchmarks")}
-        trial.setdefault("aim", 0)
-        trial.setdefault("rungs", [score] if score["overall"] is not None else [])
-        if trial["rungs"]:
-            whole.setdefault(trial["candidate"], score)
-    for candidate in candidates:
-        score = whole.get(candidate["id"], {})
-        result = {"rung": 1.0, "rungs": [score]} if score else None
-        old: Document = {"rungs": [], "gain": None, "promotions": [], "result": result}
-        for field, value in old.items():
-            candidate.setdefault(field, value)

@@ -14,11 +14,14 @@ import tomli_w
 
 from engine.algorithms.lint import read_source
 from engine.archive.files import write_atomic
-from engine.archive.folder import RunFolder, create_run
+from engine.archive.folder import RunFolder, create_run, find_run
+from engine.archive.formats import FORMAT, require_format
 from engine.errors import Exit, PoiseError
 from engine.generation.choice import settled
 from engine.loop.confinement import floor_of
-from engine.loop.machine import gpu_names
+from engine.loop.machine import device_name, gpu_names
+from engine.loop.prior import check_earlier, read_earlier
+from engine.loop.protocol import protocol_hash
 from engine.profiles.load_model import model_dir
 from engine.profiles.schema import load_profile
 from engine.sandbox.layers import DEFAULT_FLOOR, check_floor
@@ -43,6 +46,8 @@ class RunConfig:
         sandbox_floor: the least that must hold candidate code, see `engine.sandbox.layers.FLOORS`.
         notes: folder of the user's own notes, or "".
         controls: candidates of the control arm, besides `candidates`.
+        prior: folder of the run that this one starts from, or ""; see `engine.loop.prior`.
+        format: of the run's folder, see `engine.archive.formats`.
     """
 
     id: str
@@ -61,6 +66,8 @@ class RunConfig:
     sandbox_floor: str = DEFAULT_FLOOR
     notes: str = ""
     controls: int = 0
+    prior: str = ""
+    format: int = 1
 
 
 def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
@@ -73,10 +80,11 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
     profile = settled(load_profile(request.get("profile") or "tiny").resolved(), bool(gpu_names()))
     search = profile["search"]
     now = time.time()
+    seed, prior = _seed(request, profile)
     config = RunConfig(
         id=request.get("name") or _fresh_id(profile["name"], now),
         created=now,
-        seed=int(request.get("seed") or 0),
+        seed=seed,
         candidates=_positive("candidates", request.get("candidates"), search["candidates"]),
         workers=_positive("workers", request.get("workers"), len(gpu_names()) or os.cpu_count() or 1),
         lag=search["lag"],
@@ -90,6 +98,8 @@ def new_run(request: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
         gpu_hours=gpu_hours_limit(request.get("gpu_hours")),
         notes=_notes(request.get("notes")),
         controls=int(request.get("controls") or 0),
+        prior=prior,
+        format=FORMAT,
     )
     # What the run will need is looked for now, while nothing is there to clean up.
     model_dir(profile["model"])
@@ -104,8 +114,9 @@ def read_config(folder: RunFolder) -> RunConfig:
     """The configuration of a run that exists.
 
     Raises:
-        PoiseError: run.toml is missing or damaged.
+        PoiseError: run.toml is missing or damaged, or of a newer version.
     """
+    require_format(folder.path)
     try:
         return RunConfig(**tomllib.loads(folder.config.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -150,6 +161,20 @@ def gpu_hours_limit(hours: float | None) -> float:
             Exit.USAGE,
         )
     return float(hours or 0.0)
+
+
+def _seed(request: dict[str, Any], profile: dict[str, Any]) -> tuple[int, str]:
+    """The seed of a run, and the folder of the one it starts from, which must fit."""
+    wanted = None if request.get("seed") is None else int(request["seed"])
+    if not request.get("from"):
+        return wanted or 0, ""
+    path = Path(request["from"])
+    folder = find_run(str(path), path.parent)
+    old = read_config(folder)
+    protocol = protocol_hash(profile, model_dir(profile["model"]), device_name())
+    root = [m.document() for m in read_algorithm(read_source(Path(request["root"])))[1]] if request.get("root") else []
+    earlier = read_earlier(folder, asdict(old))
+    return check_earlier(earlier, old.profile, profile, protocol, root, wanted), str(folder.path.resolve())
 
 
 def _fresh_id(profile: str, now: float) -> str:

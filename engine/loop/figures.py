@@ -19,7 +19,7 @@ def derive(book: Book, candidate: str) -> None:
         complete = {at for at in rungs_of(book.root_trials()) if noise_known(book, at)}
         for other in book.candidates.values():
             stale = other["gain"] is None or other["gain"]["root_seeds"] != len(book.root_trials())
-            if other["id"] != root_id() and other["fidelity"] in complete and stale:
+            if other["id"] != root_id() and not other.get("prior") and other["fidelity"] in complete and stale:
                 book.update(other["id"], gain=_gain(book, other["rungs"][-1]))
 
 

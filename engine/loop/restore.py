@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.archive.folder import RunFolder
 from engine.archive.store import Document
 from engine.loop.book import SETTLED, UNFINISHED, WAITING, is_injected, purpose_of, root_id
+from engine.loop.config import read_config
 from engine.loop.decisions import reflect, start_injected
 from engine.loop.figures import derive, figures
+from engine.loop.prior import read_earlier, take_over
 from engine.loop.promotions import carry_out
 from engine.loop.workers import end
 
@@ -20,6 +25,9 @@ async def restore(engine: Engine) -> None:
     engine.book.set_run_status("running", "engine started")
     if not engine.book.candidates:
         engine.decider.create_root()
+    if engine.config.prior and not engine.book.run.get("prior"):
+        place = RunFolder(Path(engine.config.prior))
+        take_over(engine.book, engine.runner.folder, read_earlier(place, asdict(read_config(place))))
     if engine.book.candidates[root_id()]["status"] == "verifying":
         await engine.with_space(engine.decider.verify_root)
     if engine.book.candidates[root_id()]["status"] == "infeasible":
@@ -43,6 +51,8 @@ async def restore(engine: Engine) -> None:
 
 
 def _restore_candidate(engine: Engine, candidate: Document) -> None:
+    if candidate.get("prior"):
+        return
     node, own = candidate["id"], engine.book.own_trials(candidate["id"])
     if any(candidate[field] != value for field, value in figures(engine.book, node).items()):
         derive(engine.book, node)

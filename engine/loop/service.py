@@ -22,6 +22,7 @@ from engine.loop.confinement import WEAK, sandbox_for
 from engine.loop.engine import Engine
 from engine.loop.graders import Graders
 from engine.loop.machine import device_name, gpu_names
+from engine.loop.migrate import migrate
 from engine.loop.protocol import protocol_hash
 from engine.loop.rungs import ladder
 from engine.loop.steering import REMEMBERED, Steering
@@ -58,6 +59,7 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         stack.callback(lock.release)
         archive = Archive.open(folder.archive)
         stack.callback(archive.close)
+        config = migrate(folder, archive, config)
         book = Book(archive)
         sandbox = sandbox_for(config.profile, floor, (folder.path / "candidates", folder.path / "trials"))
         protocol = protocol_hash(config.profile, model_dir(config.profile["model"]), device_name())
@@ -68,6 +70,9 @@ async def serve(command: str, request: dict[str, Any], answer: Callable[[dict[st
         else:
             book.reopen_run()
             take_up(book, request, folder.llm)
+            if book.run["protocol"] != protocol:
+                changed = f"protocol {book.run['protocol']} is {protocol} now: scores before and after do not compare"
+                book.log(changed, level="warning")
             if book.run["sandbox"] != level(sandbox.layers):  # another machine, or another state of this one
                 book.set_run(sandbox=level(sandbox.layers))
         log_to(folder.engine_log)

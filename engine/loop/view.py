@@ -11,6 +11,7 @@ from engine.archive.folder import RunFolder
 from engine.archive.store import Document
 from engine.loop.book import SETTLED, Book, candidate_id, decided, is_control, is_injected, root_id, slot_of
 from engine.loop.figures import means, noise_known
+from engine.loop.prior import on_this_root, priors
 from engine.loop.rungs import Rung
 from engine.loop.settled import visible
 from engine.search.curves import Curves, read_points, summarize
@@ -46,9 +47,16 @@ class View:
         documents = self.documents(first)
         # What a user injected counts from when it has settled: steering is outside the promise of equal lineages.
         settled = {*visible(first, self._lag), *range(first, len(documents))}
-        results = [d["result"] for slot, d in enumerate(documents) if slot and slot in settled and d["result"]]
+        results = [
+            d["result"]
+            for slot, d in enumerate(documents)
+            if slot and slot in settled and d["result"] and not d.get("prior")
+        ]
         # The root's training of number i belongs to slot i, as its candidate does.
         to_end = self.scale(max(1, len(visible(first, self._lag))), results)
+        earlier = next((d["prior"]["root"] for d in documents if d.get("prior")), None)
+        if earlier and not results:  # until a result of this run is seen, also of its root, whenever that has come
+            to_end = scale({r["rung"]: r for r in earlier}, ())
         seen = [_as_seen(document, to_end) for document in documents]
         return self._reader.seen(seen, settled, self._curves_in_short, self._fingerprint)
 
@@ -79,12 +87,15 @@ class View:
     def settled(self) -> list[Evidence]:
         """Everything the search has settled, for the knowledge page; decisions never see this."""
         all = [c for c in self._book.candidates.values() if c["status"] in SETTLED and not is_control(c["id"])]
-        to_end = self.scale(len(self._book.root_trials()), [c["result"] for c in all if c["parent"] and c["result"]])
+        own = [c["result"] for c in all if c["parent"] and c["result"] and not c.get("prior")]
+        to_end = self.scale(len(self._book.root_trials()), own)
         return [from_document(_as_seen(c, to_end)) for c in all]
 
     def at_rung(self, document: Document, rung: float | None) -> Evidence:
         """One candidate with its scores at a rung as they are; None: without any."""
         result = document["result"] or {"rungs": []}
+        if document.get("prior"):
+            result = {"rungs": on_this_root(document, self.scale(len(self._book.root_trials()), ()).root)}
         nothing: Document = {"overall": None, "benchmarks": {}}
         found = next((r for r in result["rungs"] if r["rung"] == rung), nothing)
         fields = {"overall": found["overall"], "benchmarks": found["benchmarks"], "fidelity": rung or 0.0}
@@ -101,7 +112,8 @@ class View:
 
     def signatures(self, node: str) -> dict[str, dict[str, Any]]:
         """What verification said of every candidate before this one that passed, by id, in order."""
-        earlier = [other for other in decided(self._book.candidates) if slot_of(other) < slot_of(node)]
+        before = [other for other in decided(self._book.candidates) if slot_of(other) < slot_of(node)]
+        earlier = [*priors(self._book.candidates), *before]
         for other in earlier:
             if other not in self._verified:
                 self._verified[other] = self.report(other)
@@ -135,4 +147,6 @@ def _as_seen(document: Document, to_end: Scale) -> Document:
             "fidelity": 1.0,
             "by_rung": rungs,
         }
+    if document.get("prior"):
+        return document | to_end.at_the_end(on_this_root(document, to_end.root))
     return document | to_end.at_the_end((document["result"] or {"rungs": []})["rungs"])

@@ -62,7 +62,7 @@ def class_name(algorithm: str) -> str:
 
 
 def _contract() -> str:
-    gone = ("__all__", "CONTRACT_VERSION", "Mechanism.hooks", "Mechanism.ranges", "Algorithm.without", "Algorithm.only")
+    gone = ("__all__", "Mechanism.hooks", "Mechanism.ranges", "Algorithm.without", "Algorithm.only")
     text = body(module("contract"), (*gone, "Algorithm.crossover", "Algorithm._known", "Algorithm.claims"))
     fields = "    claims: tuple[str, ...] = ()\n    order: Mapping"  # positions stay those of our own class
     return replaced(text, ("    order: Mapping", fields))
@@ -101,7 +101,7 @@ def _machinery(trainer: str, profile: Mapping[str, Any], seed: int) -> str:
     groups = replaced(body(module("training/groups")), error, ("PoiseError: ", "ValueError: "))
     parts = (
         *(_title("What mechanisms see"), body(module("contexts"))),
-        *(_title("GRPO, stage by stage"), body(module("stages")), pick(root, ("STD_EPS",))),
+        *(_title("GRPO, stage by stage"), body(module("stages"), ("CONTRACT_VERSION",)), pick(root, ("STD_EPS",))),
         *(pick(root, ("nanstd",)), grpo, _title("The algorithm made executable"), pipeline),
         *(
             body(module("training/figures")),

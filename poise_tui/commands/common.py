@@ -1,6 +1,7 @@
 """What several commands share."""
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -9,7 +10,11 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from poise_tui.completing import complete_run
 from poise_tui.terminal import THEME_NAMES, TerminalOptions
+
+WEB_DRIVER = "web_driver"
+"""Of textual, in the environment where `poise serve` has started us."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +44,10 @@ weak_sandbox_option: Callable[[F], F] = click.option(
     "--allow-weak-sandbox", is_flag=True, help="Run candidate code although layers of the sandbox are missing."
 )
 
-run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]")
+run_argument: Callable[[F], F] = click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
+
+
+TERMINAL_OPTIONS = ("no_mouse", "glyphs", "theme", "bell", "notices")
 
 
 def terminal_options(command: F) -> F:
@@ -71,5 +79,5 @@ def absolute_profile(profile: str) -> str:
 
 
 def on_terminal() -> bool:
-    """Whether a dashboard can be shown: somebody sees our output and can type."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether a dashboard can be shown: somebody sees our output and can type, in a terminal or in a browser."""
+    return WEB_DRIVER in os.environ.get("TEXTUAL_DRIVER", "") or (sys.stdin.isatty() and sys.stdout.isatty())

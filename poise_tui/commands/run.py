@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir
+from engine.archive.folder import RUN_NAME, RunFolder, default_runs_dir, find_run
 from engine.errors import Exit, PoiseError
 from engine.profiles.schema import load_profile
 from engine.search.models import parse_models
@@ -19,10 +19,10 @@ from poise_tui.commands.common import (
     terminal_options,
     weak_sandbox_option,
 )
+from poise_tui.commands.log import check_sinks, start_sinks
 from poise_tui.terminal import TerminalOptions
 
 LATER = {
-    "from_run": "--from (a new run from the best of another)",
     "ray_address": "--ray-address (trainings on a Ray cluster)",
 }
 """Options whose names are settled and whose work is not there yet: refused, never ignored."""
@@ -37,7 +37,12 @@ LATER = {
     help="What is trained on what; `tiny` runs on a CPU.",
 )
 @click.option("--root", type=click.Path(path_type=Path), metavar="FILE.py", help="Start from this algorithm, not GRPO.")
-@click.option("--from", "from_run", metavar="RUN", hidden=True)
+@click.option(
+    "--from",
+    "from_run",
+    metavar="RUN",
+    help="Start from an earlier run of the same protocol: its candidates are evidence, and parents to be.",
+)
 @click.option("--name", metavar="NAME", help="The run's id.  [default: profile, date and time]")
 @click.option(
     "--candidates",
@@ -60,10 +65,8 @@ LATER = {
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
     metavar="S",
-    help="The same seed gives the same lineage.",
+    help="The same seed gives the same lineage.  [default: 0; with --from one not used there]",
 )
 @click.option(
     "--workers",
@@ -86,22 +89,28 @@ LATER = {
     help="Your notes (*.md, *.txt): proposals read them.",
 )
 @click.option("--ray-address", metavar="URL", hidden=True)
+@click.option(
+    "--log-to", metavar="NAMES", help="Also tell tensorboard, trackio or wandb (with commas), where installed."
+)
 @click.option("--headless", is_flag=True, help="No dashboard: progress lines until the budget is used.")
 @weak_sandbox_option
 @terminal_options
 @runs_dir_option
-def run_command(headless: bool, terminal: TerminalOptions, runs_dir: Path | None, **options: Any) -> Exit | None:
+def run_command(
+    headless: bool, terminal: TerminalOptions, log_to: str | None, runs_dir: Path | None, **options: Any
+) -> Exit | None:
     """Start a discovery, and show it in the dashboard.
 
     Without a terminal, or with --headless, it prints progress lines until the run has ended; Ctrl-C stops
     the run gracefully, a second one leaves it running, and after a hang-up it waits on for the end, unseen.
     """
+    sinks = check_sinks(log_to)
     request = make_request(default_runs_dir(runs_dir), **options)
     if headless or not on_terminal():
-        return run_headless(request)
+        return run_headless(request, sinks)
     from poise_tui.commands.dashboard import open_dashboard
 
-    open_dashboard(starting=lambda: RunFolder(start_engine(request).folder), terminal=terminal)
+    open_dashboard(starting=lambda: _started(request, sinks)[1], terminal=terminal)
     return None
 
 
@@ -121,6 +130,8 @@ def make_request(runs_dir: Path, **options: Any) -> dict[str, Any]:
     load_profile(options["profile"])
     options["profile"] = absolute_profile(options["profile"])
     options["controls"] = controls_of(options.pop("control"))
+    earlier = options.pop("from_run")
+    options["from"] = str(find_run(earlier, runs_dir).path.resolve()) if earlier is not None else None
     notes = options["notes"]
     if notes is not None and not notes.is_dir():
         raise PoiseError(f"--notes {notes}: no such folder", Exit.USAGE)
@@ -168,11 +179,18 @@ def check_writable(folder: Path) -> None:
         raise PoiseError(f"no permission to write in {there}: give another --runs-dir", Exit.REFUSED)
 
 
-def run_headless(request: dict[str, Any]) -> Exit:
+def _started(request: dict[str, Any], sinks: tuple[str, ...]) -> tuple[EngineHandle, RunFolder]:
+    handle = start_engine(request)
+    folder = RunFolder(handle.folder)
+    start_sinks(folder, sinks)
+    return handle, folder
+
+
+def run_headless(request: dict[str, Any], sinks: tuple[str, ...] = ()) -> Exit:
     """Start a run and print its progress to the end."""
     from poise_tui.commands.headless import Signals, follow
 
     with Signals().watching() as signals:
-        handle: EngineHandle = start_engine(request)
+        handle, folder = _started(request, sinks)
         print(f"{handle.run} in {handle.folder}", flush=True)
-        return follow(RunFolder(handle.folder), signals, handle)
+        return follow(folder, signals, handle)

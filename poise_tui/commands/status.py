@@ -1,6 +1,7 @@
 """`poise ls` and `poise status`: what runs there are, and how one stands."""
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +14,13 @@ from engine.archive.estimate import cost_to_go, recent_calls
 from engine.archive.export import baseline
 from engine.archive.folder import RunFolder, default_runs_dir, list_runs, shown_status
 from engine.archive.store import read_archive
-from engine.errors import PoiseError
+from engine.errors import Exit, PoiseError
 from engine.process.registry import live_engines
 from engine.stats.noise import expected_best
 from poise_tui import client
 from poise_tui.commands.common import run_argument, runs_dir_option
 from poise_tui.format import duration, one_line
+from poise_tui.prometheus import prometheus_text
 
 BEST = 5
 """Candidates that `status` names."""
@@ -125,8 +127,9 @@ def _row(folder: RunFolder) -> tuple[str, str, str, str, str, str]:
     created = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.created()))
     try:
         s = summary(folder)
-    except PoiseError:
-        return name, "unreadable", "", "", "", created
+    except PoiseError as error:
+        newer = error.code is Exit.REFUSED
+        return name, "of a newer version" if newer else "unreadable", "", "", "", created
     best = f"{s['best'][0]['overall']:.1f} {one_line(s['best'][0]['name'])}" if s["best"] else ""
     return (
         name,
@@ -141,10 +144,16 @@ def _row(folder: RunFolder) -> tuple[str, str, str, str, str, str]:
 @click.command("status")
 @run_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
+@click.option("--prometheus", is_flag=True, help="Prometheus' text format, for a textfile collector.")
 @runs_dir_option
-def status_command(run: str | None, as_json: bool, runs_dir: Path | None) -> None:
+def status_command(run: str | None, as_json: bool, prometheus: bool, runs_dir: Path | None) -> None:
     """Show how a run stands: budget, candidates, the best so far, what runs now."""
+    if as_json and prometheus:
+        raise PoiseError("--json and --prometheus: give one of them", Exit.USAGE)
     found = summary(client.connect(run, runs_dir).folder)
+    if prometheus:
+        print(prometheus_text(found, shutil.disk_usage(found["folder"]).free), end="")
+        return
     if as_json:
         print(json.dumps(found, indent=2))
         return

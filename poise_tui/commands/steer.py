@@ -7,12 +7,15 @@ import click
 from engine.errors import Exit, PoiseError
 from poise_tui import client
 from poise_tui.commands.common import Amount, F, run_argument, runs_dir_option, weak_sandbox_option
+from poise_tui.completing import complete_run_or_node
 from poise_tui.format import one_line
 
 
 def node_argument(function: F) -> F:
     """`[RUN] NODE`: a single word is the node, of the newest run."""
-    return click.argument("target", nargs=-1, required=True, metavar="[RUN] NODE")(function)
+    return click.argument("target", nargs=-1, required=True, metavar="[RUN] NODE", shell_complete=complete_run_or_node)(
+        function
+    )
 
 
 def _run_and_node(target: tuple[str, ...]) -> tuple[str | None, str]:

@@ -49,7 +49,6 @@ def test_the_version_is_the_packages(poise: Poise) -> None:
         (["run", "--name", "a/b"], "--name 'a/b': use letters, digits"),
         (["run", "--root", "no.py"], "--root no.py: no such file"),
         (["run", "--executor", "ray"], "--executor ray is not available yet"),
-        (["run", "--from", "other"], "--from (a new run from the best of another) is not available yet"),
         (["run", "--gpu-hours", "0"], "Invalid value for '--gpu-hours': 0.0 is not in the range x>0"),
         (["run", "--control", "best=2"], "--control best=2: write random=K"),
         (["run", "--control", "random=0"], "--control random=0: write random=K"),

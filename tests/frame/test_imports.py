@@ -12,6 +12,7 @@ HEAVY = ("torch", "transformers", "trl", "litellm", "sklearn")
 LIGHT_ENGINE = (
     "engine",
     "engine.errors",
+    "engine.stages",
     "engine.untrusted",
     "engine.algorithms.catalogue",
     "engine.algorithms.lint",

@@ -2,18 +2,22 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
-from importlib.metadata import packages_distributions
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tests.run.world import profile
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -64,6 +68,19 @@ def test_the_wheel_holds_both_packages_the_styles_the_profiles_the_prompts_and_t
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)
 
 
+def test_the_source_distribution_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run([*command, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (packed,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    subprocess.run([*command, "-t", "wheel"], cwd=source, check=True, capture_output=True)
+    (again,) = tmp_path.glob("*.whl")
+    assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "Makefile", "constraints.txt"} <= {p.name for p in source.iterdir()}
+
+
 def test_the_wheel_alone_gives_a_poise_that_runs_from_anywhere(installed: Path, tmp_path: Path) -> None:
     start = f"import sys; sys.path.insert(0, {str(installed)!r}); from poise_tui.cli import main; main()"
     done = python("-c", start, "run", "--help", cwd=tmp_path)
@@ -105,14 +122,17 @@ def third_party_imports() -> set[str]:
 
 
 def test_every_import_is_declared_and_every_dependency_is_imported() -> None:
-    distributions = packages_distributions()
+    distributions = metadata.packages_distributions()
     needed = {canonicalize_name(name) for module in third_party_imports() for name in distributions[module]}
     assert needed <= set(REQUIREMENTS), "imported, not declared"
     assert set(REQUIREMENTS) <= needed, "declared, not imported"
 
 
+PINNED = (("trl", "1.16.0"), ("textual", "8.2.8"), ("tinydb", "4.9.0"), ("textual-serve", "1.1.3"))
+
+
 def test_what_is_private_to_a_library_is_pinned_exactly() -> None:
-    for name, version in (("trl", "1.16.0"), ("textual", "8.2.8"), ("tinydb", "4.9.0")):
+    for name, version in PINNED:
         assert str(REQUIREMENTS[name].specifier) == f"=={version}"
 
 
@@ -132,7 +152,7 @@ def test_the_ranges_have_room_for_what_the_extras_want() -> None:
     assert "0.31.0" in EXTRAS["vllm"]["vllm"].specifier
     assert "0.32.0" not in EXTRAS["vllm"]["vllm"].specifier
     assert "2.60.0" in EXTRAS["ray"]["ray"].specifier
-    assert set(EXTRAS) == {"vllm", "ray", "tasks", "dev"}
+    assert set(EXTRAS) == {"vllm", "ray", "tasks", "log", "dev"}
 
 
 def test_constraints_fit_the_declared_ranges_and_leave_torch_to_the_makefile() -> None:
@@ -171,3 +191,29 @@ def test_vllm_and_ray_resolve_together_with_all_else(tmp_path: Path) -> None:
     assert Version(chosen["vllm"]) <= Version("0.31")
     assert "ray" in chosen
     assert Version(chosen.get("transformers", "5.17.0")) < Version("5.18")
+
+
+@pytest.mark.slow
+def test_an_empty_environment_with_the_wheel_discovers_something_outside_the_tree(wheel: Path, tmp_path: Path) -> None:
+    """Installs everything, as a user does: needs a package index."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    inside = tmp_path / "venv" / "bin"
+    torch = f"torch=={metadata.version('torch')}"
+    pip = [str(inside / "python"), "-m", "pip", "install", "--quiet"]
+    # The build for processors where it lies on this machine, as the Makefile does it.
+    subprocess.run([*pip, "--no-index", "--no-deps", torch], capture_output=True)
+    done = subprocess.run([*pip, str(wheel), "-c", str(ROOT / "constraints.txt")], capture_output=True, text=True)
+    if done.returncode and re.search(r"(?i)connection|name resolution", done.stderr):
+        pytest.skip("no package index is reached from here")
+    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "POISE_RUNS": str(tmp_path / "runs")}
+
+    def poise(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(inside / "poise"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert poise("--version").stdout.startswith("poise, version ")
+    found = poise("run", "--headless", "--profile", str(profile(tmp_path)), "--candidates", "2", "--name", "first")
+    assert found.returncode == 0, found.stdout + found.stderr
+    exported = json.loads(poise("export", "first").stdout)
+    assert [c["status"] for c in exported["candidates"]].count("scored") >= 2

@@ -39,9 +39,7 @@ async def test_the_job_is_kept_beside_its_result(executor: LocalExecutor, make_j
     assert not (folder / "tmp").exists()
 
 
-async def test_no_key_of_the_engine_is_visible_to_a_child(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_key_of_the_engine_is_visible_to_a_child(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "ANTHROPIC_API_KEY",
         "OPENAI_API_KEY",
@@ -72,9 +70,7 @@ async def test_a_child_lives_in_its_own_session_and_folder_with_no_file_but_its_
     assert data["safe_path"]
 
 
-async def test_no_connection_to_the_engine_is_left_in_a_childs_heap(
-    executor: LocalExecutor, make_job: MakeJob
-) -> None:
+async def test_no_connection_to_the_engine_is_left_in_a_childs_heap(executor: LocalExecutor, make_job: MakeJob) -> None:
     assert (await executor.run(make_job("other_sockets")))["data"] == {"alive": 0}
 
 
@@ -135,9 +131,7 @@ async def test_a_huge_result_is_refused(executor: LocalExecutor, make_job: MakeJ
         '{"status":"won","cause":null,"data":{}}',
     ],
 )
-async def test_a_malformed_result_is_a_failure(
-    executor: LocalExecutor, make_job: MakeJob, garbage: str
-) -> None:
+async def test_a_malformed_result_is_a_failure(executor: LocalExecutor, make_job: MakeJob, garbage: str) -> None:
     result = await executor.run(make_job("write_garbage_result", garbage=garbage))
     assert result["status"] == "failed"
     assert result["cause"].startswith("wrote a result.json that cannot be used")
@@ -152,9 +146,7 @@ async def test_a_result_that_links_elsewhere_is_not_followed(
     assert (result["status"], result["data"]) == ("failed", {})
 
 
-async def test_a_pipe_for_a_result_does_not_hang_the_engine(
-    executor: LocalExecutor, make_job: MakeJob
-) -> None:
+async def test_a_pipe_for_a_result_does_not_hang_the_engine(executor: LocalExecutor, make_job: MakeJob) -> None:
     assert (await executor.run(make_job("pipe_result")))["status"] == "failed"
 
 
@@ -221,9 +213,7 @@ async def test_a_control_word_reaches_the_job(
     assert again["status"] == "stopped"
 
 
-async def test_a_killed_job_says_why_and_leaves_nothing_running(
-    executor: LocalExecutor, make_job: MakeJob
-) -> None:
+async def test_a_killed_job_says_why_and_leaves_nothing_running(executor: LocalExecutor, make_job: MakeJob) -> None:
     job = make_job("start_daemons", stay=True)
     running = asyncio.create_task(executor.run(job))
     daemons = await read_when_written(Path(job["folder"], "daemons.json"))

@@ -61,9 +61,7 @@ async def test_a_killed_fork_server_takes_its_children_along_and_is_replaced(
     assert launcher.server_pid not in (None, server)
 
 
-async def test_a_fork_server_that_dies_again_and_again_never_hangs_a_job(
-    launcher: Launcher, make_job: MakeJob
-) -> None:
+async def test_a_fork_server_that_dies_again_and_again_never_hangs_a_job(launcher: Launcher, make_job: MakeJob) -> None:
     executor = LocalExecutor(launcher)
     for i in range(10):
         running = asyncio.create_task(executor.run(make_job("report", id=f"j{i}")))
@@ -103,9 +101,7 @@ async def test_closing_ends_every_child(make_job: MakeJob) -> None:
 
 async def test_an_import_that_fails_is_one_clear_line() -> None:
     launcher = Launcher(["json", "no_such_module_anywhere"], sandbox=None)
-    with pytest.raises(
-        PoiseError, match="cannot start: ModuleNotFoundError: No module named 'no_such_module"
-    ):
+    with pytest.raises(PoiseError, match="cannot start: ModuleNotFoundError: No module named 'no_such_module"):
         await launcher.start()
     await launcher.close()
 
@@ -117,9 +113,7 @@ async def test_an_import_that_starts_a_thread_is_refused_before_any_fork() -> No
     await launcher.close()
 
 
-async def test_a_job_whose_folder_is_missing_fails_and_harms_nobody(
-    launcher: Launcher, make_job: MakeJob
-) -> None:
+async def test_a_job_whose_folder_is_missing_fails_and_harms_nobody(launcher: Launcher, make_job: MakeJob) -> None:
     missing = await launcher.spawn(make_job("report", id="missing"))
     assert (await missing.wait()).code == 1
     assert (await LocalExecutor(launcher).run(make_job("report")))["status"] == "done"
@@ -157,9 +151,7 @@ def test_a_fork_server_is_not_started_from_a_thread_that_may_end() -> None:
 
 
 def test_the_environment_is_an_allow_list() -> None:
-    clean = clean_environment(
-        {"PATH": "/bin", "MY_SECRET": "x", "PYTHONPATH": "/evil", "LD_PRELOAD": "evil.so"}
-    )
+    clean = clean_environment({"PATH": "/bin", "MY_SECRET": "x", "PYTHONPATH": "/evil", "LD_PRELOAD": "evil.so"})
     assert clean["PATH"] == "/bin"
     assert not {"MY_SECRET", "LD_PRELOAD", "HOME"} & set(clean)
     assert "/evil" not in clean.values()

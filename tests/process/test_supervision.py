@@ -157,9 +157,7 @@ async def test_every_failure_that_can_be_mended_says_which_it_is(
 
 
 @pytest.mark.fault(12)
-async def test_a_job_killed_from_outside_is_told_from_one_we_killed(
-    executor: LocalExecutor, make_job: MakeJob
-) -> None:
+async def test_a_job_killed_from_outside_is_told_from_one_we_killed(executor: LocalExecutor, make_job: MakeJob) -> None:
     outside = await executor.run(make_job("loop"), lambda pid: psutil.Process(pid).kill())
     assert (outside["status"], outside["reason"]) == ("killed", "killed")
     ours = await executor.run(make_job("loop"), lambda pid: executor.kill("c001-search-0", "pruned"))

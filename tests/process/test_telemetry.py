@@ -29,9 +29,7 @@ def test_a_sample_has_the_fixed_keys_and_this_machines_figures() -> None:
 def test_a_process_that_ended_is_left_out() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
-    assert (
-        Sampler(lambda: {child.pid: "gone", os.getpid(): "here"}).sample()["processes"][0]["trial"] == "here"
-    )
+    assert Sampler(lambda: {child.pid: "gone", os.getpid(): "here"}).sample()["processes"][0]["trial"] == "here"
 
 
 def test_samples_are_written_until_it_is_stopped(tmp_path: Path) -> None:

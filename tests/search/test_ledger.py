@@ -185,9 +185,7 @@ async def test_a_record_that_finds_no_room_is_written_with_the_next(path: Path) 
     assert Ledger(path).spent_usd == pytest.approx(0.3)
 
 
-async def test_no_call_is_made_while_its_reservation_finds_no_room(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_call_is_made_while_its_reservation_finds_no_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "FULL_SECONDS", 0.01)
     ledger = Ledger(path)
     await ledger.reserve("a", record(1.0))
