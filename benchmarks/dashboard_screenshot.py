@@ -18,7 +18,8 @@ async def picture(folder: Path, size: tuple[int, int], keys: list[str]) -> str:
     """The screen after these keys."""
     app = PoiseApp(folder=RunFolder(folder.resolve()))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: bool(app._snapshot.tree), "the run is read")
+        await until(pilot, lambda: bool(app.shown.snapshot.tree), "the run is read")
+        await pilot.pause(1.0)  # a long one to its end
         await pilot.press(*keys)
         await pilot.pause(0.5)
         return app.export_screenshot(title="poise")

@@ -35,8 +35,8 @@ from tests.dashboard import recorded
 SIZES = ((24, 80), (50, 200))
 MOVES = "jjjjjjjjkkkkjjjj"
 """What one presses most; on its own, since the budget is about it."""
-OTHERS = ("G", "g", "m", "m", "m", "m", "3", "4", "5", "6", "7", "3", "2", "1", "h", "l", "\x04", "\x15")
-"""The ends, metrics, tabs, panes, folding, pages."""
+OTHERS = ("G", "g", "m", "m", "m", "m", "]", "]", "]", "\t", "\t", "2", "3", "1", "h", "l", "\x04", "\x15")
+"""The ends, metrics, tabs, panes, screens, folding, pages."""
 Figures = dict[str, Any]
 
 
@@ -155,8 +155,9 @@ def _read_so_far(terminal: Terminal) -> int:
 
 def others(_: Path) -> Figures:
     """Programs people know; nvitop only where it can run."""
-    programs = {"textual demo": ([sys.executable, "-m", "textual"], "Textual", ("j", "k") * 8)}
-    programs["nvitop"] = ([sys.executable, "-m", "nvitop"], "NVITOP", ("j", "k") * 8)
+    arrows = ("\x1b[B",) * 8 + ("\x1b[A",) * 8
+    programs = {"textual demo": ([sys.executable, "-m", "textual"], "Textual", arrows)}
+    programs["nvitop"] = ([sys.executable, "-m", "nvitop"], "NVITOP", arrows)
     found: Figures = {}
     for name, (command, wanted, pressed) in programs.items():
         for rows, columns in SIZES:

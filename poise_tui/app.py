@@ -137,7 +137,11 @@ class PoiseApp(Taking, Commanding):
         feed, last, live = self.make_feed(folder), None, False
         worker = get_current_worker()
         while not (worker.is_cancelled or self._leaving.is_set()):
-            snapshot = feed.poll()
+            try:
+                snapshot = feed.poll()
+            except OSError:  # a disk or a link that fails: what was known stays on screen, and ages
+                self._leaving.wait(POLL_SECONDS)
+                continue
             if snapshot is not last:
                 last = snapshot
                 self.post_message(self.Moved(snapshot, folder, live))

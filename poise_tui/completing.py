@@ -6,7 +6,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from engine.archive.folder import RunFolder, default_runs_dir, find_run, list_runs
-from engine.archive.store import read_archive
 from engine.errors import PoiseError
 from poise_tui.format import one_line
 
@@ -45,6 +44,8 @@ def _option(ctx: click.Context) -> Path | None:
 
 
 def _nodes(folder: RunFolder | None, incomplete: str) -> list[CompletionItem]:
+    from engine.archive.store import read_archive  # only for whoever presses Tab
+
     if folder is None:
         return []
     try:

@@ -1,7 +1,7 @@
 """Reads a run's growing files into snapshots; the dashboard's only way to know anything."""
 
 from collections.abc import Callable
-from time import monotonic, time
+from time import monotonic, thread_time, time
 from typing import Protocol
 
 from engine.archive.events import EventReader, JsonLinesReader
@@ -15,11 +15,14 @@ CHUNK = 1 << 18
 for 2,000 nodes and 80,000 points)."""
 
 BOX_SECONDS = 0.3
-"""How long a poll may read before it shows what it has: a huge history arrives in steps, and most of what a step costs
-is the picture. The first one is a single chunk, on screen at once."""
+"""Processor time that a poll may spend on reading before it shows what it has: a huge history arrives in steps, and
+most of what a step costs is the picture. The first one is a single chunk, on screen at once."""
 
 STATUS_SECONDS = 1.0
 """How often to ask whether an engine still holds the run."""
+
+SILENT_SECONDS = 15.0
+"""Of silence before anything is said of it: an engine that loads PyTorch on a busy machine pauses for some."""
 
 LIVE = ("running", "paused")
 """Statuses of a run that an engine should be working on."""
@@ -67,7 +70,7 @@ class FolderFeed:
         there = self.folder.path.is_dir()
         self._store.set_shown_status(shown_status(run.status, self.folder) if there else "gone")
         silence = Connection(self.folder).silent_for() if there and run.status in LIVE else None
-        if silence is None:
+        if silence is None or silence < SILENT_SECONDS:
             self._store.set_silent_since(None)
         else:
             self._next_status += ASK_SECONDS  # it was asked and did not answer: not every second
@@ -76,11 +79,11 @@ class FolderFeed:
 
     def _read(self) -> bool:
         """Fold new events for as long as a poll may take; whether there were any."""
-        until, found = monotonic() + self._box, False
+        until, found = thread_time() + self._box, False
         while events := self._events.read(CHUNK):
             self._store.fold(events)
             found = True
-            if monotonic() >= until:
+            if thread_time() >= until:
                 self._box = BOX_SECONDS
                 self.behind = True
                 return True

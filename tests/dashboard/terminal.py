@@ -39,9 +39,9 @@ class Terminal:
         self.raw = bytearray()
         """All that it has written."""
 
-    def wait_for(self, *texts: str) -> str:
+    def wait_for(self, *texts: str, limit: float = DEADLINE) -> str:
         """Read until the screen says all of this."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + limit
         while not all(t in self.text for t in texts):
             assert time.monotonic() < end, f"never on screen: {texts}\n{self.text}"
             try:

@@ -15,7 +15,7 @@ from engine.process.lock import RunLock
 from poise_tui.app import PoiseApp
 from poise_tui.feed import FolderFeed
 from poise_tui.liveness import stale, state
-from poise_tui.snapshot import Run
+from poise_tui.snapshot import Run, Snapshot
 from tests.dashboard import recorded
 from tests.dashboard.recorded import screen, until
 
@@ -73,6 +73,22 @@ def test_a_folder_out_of_reach_is_said_and_taken_up_again(held: RunFolder, tmp_p
     now += 2
     after = feed.poll()
     assert (run := after.run) is not None and run.shown == "running" and after.candidates is before.candidates
+
+
+async def test_a_disk_that_fails_for_a_while_ends_nothing(held: RunFolder) -> None:
+    class Failing(FolderFeed):
+        left = 3
+
+        def poll(self) -> Snapshot:
+            if self.left:
+                self.left -= 1
+                raise OSError(5, "Input/output error")
+            return super().poll()
+
+    app = PoiseApp(folder=held)
+    app.make_feed = Failing  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "c004" in screen(app), "the run, once it can be read")
 
 
 async def test_silence_and_the_age_of_an_end_are_on_screen(held: RunFolder) -> None:
