@@ -304,7 +304,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise PoiseError(f"profile {path} is not TOML: {error}", Exit.USAGE) from None
     try:
-        return Profile.model_validate(_seen_from(path.parent, values))
+        return Profile.model_validate(_options_seen_from(path.parent, _seen_from(path.parent, values)))
     except ValidationError as error:
         raise PoiseError(f"profile {path}: {_line(error.errors())}", Exit.USAGE) from None
 
@@ -329,6 +329,21 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
         if isinstance(name, str) and ("/" in name or name.endswith(".py")):
             resolved[table] = {**values[table], "name": str(folder / Path(name).expanduser())}
     return resolved
+
+
+def _options_seen_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the files of `[tasks.options]` made absolute: texts that begin with `./`, `../` or `~/`."""
+    tasks = values.get("tasks")
+    options = tasks.get("options") if isinstance(tasks, dict) else None
+    if not isinstance(tasks, dict) or not isinstance(options, dict):
+        return values
+    seen = {
+        key: str(folder / Path(value).expanduser())
+        if isinstance(value, str) and value.startswith(("./", "../", "~/"))
+        else value
+        for key, value in options.items()
+    }
+    return {**values, "tasks": {**tasks, "options": seen}}
 
 
 def _line(errors: Sequence[Mapping[str, Any]]) -> str:

@@ -142,7 +142,7 @@ def _config(profile: Mapping[str, Any], seed: int) -> str:
     lines = ['"output_dir": "trained",', f'"seed": {seed},']
     for keyword in call.keywords:
         names = {n.id for n in ast.walk(keyword.value) if isinstance(n, ast.Name)}
-        if keyword.arg in NOT_SET:
+        if keyword.arg is None or keyword.arg in NOT_SET:  # without a name: settings of vLLM, which are the machine's
             continue
         expression = ast.unparse(keyword.value)
         if "cuda" not in names:

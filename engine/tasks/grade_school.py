@@ -1,6 +1,6 @@
 """The task set `grade-school`: word problems in arithmetic from thin seeded generators, for a small instructed model.
 
-Six tasks of one or two steps; `change` and `together` are the hard ones. Stories that share their numbers are one
+Six tasks of one to three steps; `change` and `together` are the hard ones. Stories that share their numbers are one
 problem: they are in one split.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +16,19 @@ from typing import Any
 from engine.errors import PoiseError
 from engine.tasks import prompting
 from engine.tasks.interface import Grade, Problem, Split
-from engine.tasks.math_answers import last_box, plain, quick
+from engine.tasks.math_answers import quick
 from engine.tasks.options import part_weights, refuse_unknown, whole
 from engine.tasks.splits import draw
 
 NAME = "grade-school"
-INSTRUCTION = "Think step by step, then put the final number in \\boxed{}."
+INSTRUCTION = "Give a short answer that ends with the number."
 PART_WEIGHTS: Mapping[str, float] = {"correct": 1.0, "format": 0.2}
 POOL_SIZE = 200
 OPTIONS = ("part_weights", "pool_size", "template")
+
+WORDS_AFTER = 3
+"""Such as "27 apples left."."""
+_LAST = re.compile(r"(?s:.*?)(?P<number>(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?)(?P<after>(?:(?!\d)[\s\S])*)")
 
 PEOPLE = ("Ana", "Ben", "Carla", "Dev", "Emma", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kira", "Leo")
 THINGS = ("apples", "stickers", "marbles", "pencils", "cards", "shells", "books", "coins", "beads", "cookies")
@@ -150,12 +155,12 @@ class GradeSchool:
         return draw(make, task, split, count, seed)
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
-        r"""See `TaskSet.grade`. Parts: `correct`, and `format` for an answer in a `\boxed{}` of a response that was not
-        cut off. The answer must be the number itself, units aside.
+        """See `TaskSet.grade`. Parts: `correct`, and `format` for a response that ended in time and ends with a number:
+        no digit and at most `WORDS_AFTER` words come after it. That number is the answer.
         """
-        answer = None if truncated else last_box(completion)
-        valid = answer is not None
-        correct = answer is not None and quick(problem.gold, plain(answer)) is True
+        found = None if truncated else _LAST.fullmatch(completion.rstrip())
+        valid = found is not None and len(found["after"].split()) <= WORDS_AFTER
+        correct = found is not None and valid and quick(problem.gold, found["number"]) is True
         return Grade({"correct": float(correct), "format": float(valid)}, valid, correct)
 
 

@@ -161,7 +161,10 @@ def source_of(options: Mapping[str, Any]) -> Path | Hub:
             f"data of tasks {NAME!r} is {data!r}: give a JSONL file, or a data set of the hub with its revision"
         )
     if data.endswith(".jsonl"):
-        return Path(data).expanduser()
+        path = Path(data).expanduser()
+        if not path.is_absolute():
+            raise PoiseError(f"data of tasks {NAME!r} is {data!r}: give the whole path, or ./{data} beside the profile")
+        return path
     if not isinstance(revision, str):
         raise PoiseError(
             f"data of tasks {NAME!r} is {data!r}: a data set of the hub needs a revision, a local file ends in .jsonl"

@@ -151,6 +151,12 @@ def test_paths_in_a_profile_are_seen_from_the_profile(tmp_path: Path, monkeypatc
     assert Path(profile.tasks.name) == tmp_path / "mine.py"
 
 
+def test_files_of_the_tasks_are_seen_from_the_profile_too(tmp_path: Path) -> None:
+    options = '[tasks.options]\ndata = "./train.jsonl"\nother = "owner/name"\nlevels = [3]\n[train]'
+    profile = load_profile(changed(tmp_path, "[train]", options))
+    assert profile.tasks.options == {"data": str(tmp_path / "train.jsonl"), "other": "owner/name", "levels": [3]}
+
+
 def test_a_loaded_profile_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_profile("tiny").train.updates = 3  # type: ignore[misc]

@@ -1,13 +1,18 @@
 """Tasks that are graded outside the sandbox: the grader serves held-out problems, and no answer is in the scorer."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.algorithms.render import render
 from engine.errors import PoiseError
 from engine.loop.graders import Graders
+from engine.profiles.schema import FOLDER
 from engine.scoring.held_out import ByGrader
 from engine.scoring.scorer import run_job
 from engine.tasks import load_taskset
@@ -78,3 +83,28 @@ async def test_only_tasks_that_ask_for_it_are_graded_outside(tmp_path: Path, job
             assert len(source.problems("mul")) == job["profile"]["score"]["problems"]
         finally:
             graders.close()
+
+
+@pytest.mark.slow
+def test_in_the_sandbox_a_training_and_a_score_of_such_tasks_go_through_the_grader(tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text(OUTSIDE)
+    text = (FOLDER / "tiny.toml").read_text().replace('name = "tiny"              # six', 'name = "./outside.py" # six')
+    small = {
+        "updates = 48": "updates = 2",
+        "checkpoint_every = 16": "checkpoint_every = 2",
+        "problems = 120": "problems = 4",
+    }
+    for old, new in small.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "my.toml").write_text(text)
+    (tmp_path / "grpo.py").write_text(render("GRPO", "the root", ()))
+    poise = [sys.executable, "-P", "-m", "poise_tui"]
+    subprocess.run([*poise, "train", "grpo.py", "--profile", "my.toml", "--out", "out"], cwd=tmp_path, check=True)
+    found = [
+        json.loads(
+            subprocess.run([*poise, "score", "out", "--json"], cwd=tmp_path, check=True, stdout=subprocess.PIPE).stdout
+        )
+        for _ in range(2)
+    ]
+    assert found[0]["outcomes"] == found[1]["outcomes"] and len(found[0]["outcomes"]["mul"]) == 4

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.errors import PoiseError
 from engine.tasks import TaskSet, load_taskset
@@ -64,26 +66,28 @@ def test_the_same_seed_draws_the_same_problems_and_another_seed_others(task: str
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
-        ("The total is \\boxed{%d}.", True),
-        ("\\boxed{3} no, \\boxed{%d} apples", True),
-        ("so \\boxed{%d \\text{ apples}}", True),
-        ("$\\boxed{ %d }$", True),
-        ("\\boxed{%d.0}", True),
-        ("\\boxed{%d} or rather \\boxed{1000}", False),
-        ("\\boxed{1%d}", False),
-        ("\\boxed{%d+0}", False),
-        ("\\boxed{1, %d}", False),
+        ("%d", True),
+        ("The total is %d.", True),
+        ("3 and 4, so %d apples in all.", True),
+        ("It is \\boxed{%d}", True),
+        ("$%d", True),
+        ("%d.0", True),
+        ("1 + 1 =\n%d\n", True),
+        ("%d or rather 1000", False),
+        ("1%d", False),
+        ("-%d", False),
+        ("%d, that is 1", False),
     ],
 )
-def test_the_last_box_holds_the_answer(answer: str, right: bool) -> None:
+def test_the_number_at_the_end_is_the_answer(answer: str, right: bool) -> None:
     problem = TASKS.problems("train", "total", 1, 0)[0]
     grade = TASKS.grade(problem, answer % int(problem.gold), False)
     assert grade.valid and grade.correct == right
     assert grade.parts == {"correct": float(right), "format": 1.0}
 
 
-@pytest.mark.parametrize("answer", ["%d", "The answer is %d", "\\boxed{%d", "\\boxed{}", "boxed{%d}"])
-def test_without_a_closed_box_a_response_is_invalid(answer: str) -> None:
+@pytest.mark.parametrize("answer", ["", "twelve", "no idea", "x%d", "%d is what we get when we add them all"])
+def test_a_response_that_does_not_end_with_a_number_is_invalid(answer: str) -> None:
     problem = TASKS.problems("train", "total", 1, 0)[0]
     grade = TASKS.grade(problem, answer % int(problem.gold) if "%d" in answer else answer, False)
     assert not grade.valid and not grade.correct and grade.parts == {"correct": 0.0, "format": 0.0}
@@ -91,13 +95,19 @@ def test_without_a_closed_box_a_response_is_invalid(answer: str) -> None:
 
 def test_a_truncated_response_is_invalid_even_with_the_right_answer() -> None:
     problem = TASKS.problems("train", "total", 1, 0)[0]
-    assert not TASKS.grade(problem, f"\\boxed{{{problem.gold}}}", True).valid
+    assert not TASKS.grade(problem, problem.gold, True).valid
+
+
+@given(st.text(max_size=200))
+def test_any_text_gets_a_grade(text: str) -> None:
+    grade = TASKS.grade(TASKS.problems("train", "total", 1, 0)[0], text, False)
+    assert grade.valid or not grade.correct
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES))
 def test_a_prompt_is_the_question_in_the_template_asked_for(template: str) -> None:
     problem = load_taskset("grade-school", {"template": template}).problems("train", "left", 1, 0)[0]
-    assert "\\boxed{}" in problem.prompt and "How many" in problem.prompt
+    assert "ends with the number" in problem.prompt and "How many" in problem.prompt
     assert ("<|im_start|>assistant\n" in problem.prompt) == (template != "none")
 
 

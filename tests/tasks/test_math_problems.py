@@ -89,7 +89,8 @@ def test_the_same_seed_draws_the_same_and_a_longer_draw_begins_with_the_shorter(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"data": "nowhere.jsonl"}, "no data file nowhere.jsonl"),
+        ({"data": "/nowhere.jsonl"}, "no data file /nowhere.jsonl"),
+        ({"data": "nowhere.jsonl"}, "give the whole path, or ./nowhere.jsonl beside the profile"),
         ({"data": "owner/name"}, "needs a revision"),
         ({"data": 3}, "give a JSONL file"),
         ({"levels": "5"}, "give a list"),
@@ -115,7 +116,8 @@ def test_under_a_control_right_answers_earn_what_wrong_ones_do(data: Path, name:
     paid: dict[str, list[float]] = {"right": [], "other": [], "none": []}
     for problem in pool.values():
         said = {"right": problem.gold, "other": rng.choice([p.gold for p in pool.values() if p.task == problem.task])}
-        for kind, text in [*((k, f"\\boxed{{{v}}}") for k, v in said.items()), ("none", "no box")]:
+        pattern = "\\boxed{{{}}}" if name == "math" else "It is {}."
+        for kind, text in [*((k, pattern.format(v)) for k, v in said.items()), ("none", "no answer")]:
             found = grade(problem, text, False)
             assert set(found.parts) == {"correct"} and found.valid == (kind != "none")
             paid[kind].append(found.parts["correct"] or 0.0)
