@@ -51,7 +51,7 @@ def start(world: World, *arguments: str, name: str = "r", **changes: str) -> tup
 
 
 def test_hours_of_an_engine_that_was_killed_count_and_the_budget_still_ends_the_run(world: World) -> None:
-    hours = 18 / 3600
+    hours = 27 / 3600
     folder, events = start(world, "--candidates", "50", "--hours", str(hours))
     began = events.wait("run.created").time
     events.wait("trial.metrics")
@@ -60,7 +60,7 @@ def test_hours_of_an_engine_that_was_killed_count_and_the_budget_still_ends_the_
     resume(world, "r")
     again = time.time()
     ended = events.wait("run.status", status="finished")
-    assert ended.data["reason"].startswith("budget of 0.005 h used")
+    assert ended.data["reason"].startswith("budget of 0.0075 h used")
     wait_for(lambda: folder.engine() is None, "the engine has ended")
     really += ended.time - again
     exported = world.export("r")
