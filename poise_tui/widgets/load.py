@@ -12,6 +12,9 @@ from poise_tui.widgets.text import TextView
 
 LABEL = 14
 FIGURE = 24
+NAME = 24
+FIGURES = 73
+"""Columns of a table's row without the candidate's name."""
 MUTED = "$foreground 60%"
 
 
@@ -69,7 +72,7 @@ def lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Iterator[Content]:
     yield _line("memory", [m.memory_used for m in history], machine.memory_total, told, glyphs)
     yield Content(f"{'engine':<{LABEL}}{machine.engine_memory:.0f} MiB")
     yield Content("")
-    yield from _users(snapshot, machine)
+    yield from _users(snapshot, machine, width)
 
 
 def _gpu(gpu: Gpu, history: Sequence[Machine], glyphs: Glyphs) -> Iterator[Content]:
@@ -89,17 +92,21 @@ def _gpu(gpu: Gpu, history: Sequence[Machine], glyphs: Glyphs) -> Iterator[Conte
         )
 
 
-def _users(snapshot: Snapshot, machine: Machine) -> Iterator[Content]:
-    """The engine's children, and how fast they train."""
+def _users(snapshot: Snapshot, machine: Machine, width: int) -> Iterator[Content]:
+    """The engine's children, and how fast they train; a training's id has its candidate's, where there is no room."""
+    named = NAME if width >= FIGURES + NAME else 0
     yield Content.styled("Who uses it", "bold $primary")
-    head = f"{'training':<24}{'candidate':<24}{'cpu':>6}{'memory':>12}{'update':>10}{'samples/s':>11}{'tokens/s':>10}"
+    head = f"{'candidate':<{named}}" if named else ""
+    head = f"{'training':<24}{head}{'cpu':>6}{'memory':>12}{'update':>10}{'samples/s':>11}{'tokens/s':>10}"
     yield Content.styled(head, MUTED)
     trials = {t.id: (c, t) for c in snapshot.candidates.values() for t in c.trials}
     for process in machine.processes:
         row = f"{process.trial[:23]:<24}"
         candidate, trial = trials.get(process.trial, (None, None))
-        name = f"{candidate.id} {candidate.name}"[:23] if candidate else ""
-        row += f"{name:<24}{process.cpu:>5.0f}%{process.memory:>8.0f} MiB"
+        if named:
+            name = f"{candidate.id} {candidate.name}"[: named - 1] if candidate else ""
+            row += f"{name:<{named}}"
+        row += f"{process.cpu:>5.0f}%{process.memory:>8.0f} MiB"
         if trial is not None:
             rate, length = trial.curve.last("samples_per_second"), trial.curve.last("length")
             tokens = None if rate is None or length is None else rate * length
