@@ -74,9 +74,12 @@ def ready(found: Landscape) -> None:
         PoiseError: a search could propose something that was not trained twice.
     """
     reach = list(within_reach())
-    trained = int(np.isfinite(found.end).sum()) + max(len(found.root) - SEEDS, 0)
+    wanted = list(order())
+    trained = sum(
+        e.seed < len(found.root) if e.seed >= SEEDS else np.isfinite(found.end[e.subset, e.seed]) for e in wanted
+    )
     lacking = int((~np.isfinite(found.end[reach])).sum())
-    print(f"{trained} of {len(list(order()))} trainings", file=sys.stderr)
+    print(f"{trained} of {len(wanted)} trainings", file=sys.stderr)
     if lacking:
         raise PoiseError(
             f"{lacking} trainings of algorithms that a search may propose are missing: "

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from engine.errors import PoiseError
+from engine.profiles.forecast import update_rows
 from engine.standalone.pieces import body, defined, import_lines, imports, module, pick, replaced
 
 MADE_OF = ("contract", "contexts", "algorithms/root", "algorithms/pipeline", "training/figures", "training/groups")
@@ -96,6 +97,7 @@ def _machinery(trainer: str, profile: Mapping[str, Any], seed: int) -> str:
         ("len(batch.ids)", "len(batch.rewards)"),
         ("        batch.advantages = made.values\n", ""),
         ("        self.on_batch(batch)\n", ""),
+        *((line, "") for line in OF_SAMPLING),
     )
     ours = replaced(pick(plain, ("PlainTrainer",)), ("class PlainTrainer(", f"class {trainer}("))
     groups = replaced(body(module("training/groups")), error, ("PoiseError: ", "ValueError: "))
@@ -117,6 +119,12 @@ def _machinery(trainer: str, profile: Mapping[str, Any], seed: int) -> str:
     return "\n\n\n".join(parts)
 
 
+OF_SAMPLING = (
+    "        self._sampling_seconds = 0.0\n",
+    '        batch.sampling["tokens_per_second"] = batch.lengths.sum().item() / max(self._sampling_seconds, 1e-9)\n',
+    "            batch.sampling |= sampler_means(rollouts)\n",
+)
+"""Lines of the trainer that tell how fast and how faithfully it samples."""
 _GRPO = '''class Grpo:
     """The stages of GRPO, bit-equal to TRL's own with loss_type="grpo"."""'''
 _STATS = "replace(stats, state=self._state[m.name])"
@@ -138,7 +146,8 @@ def _config(profile: Mapping[str, Any], seed: int) -> str:
     made = next(n for n in ast.parse(module("training/run")).body if "grpo_config" in defined(n))
     call = next(n.value for n in ast.walk(made) if isinstance(n, ast.Return) and isinstance(n.value, ast.Call))
     train = profile["train"]
-    known = {"train": train, "split": 1, "rows": train["prompts_per_batch"] * train["group_size"]}
+    rows = train.get("micro_rows") or update_rows(train)
+    known = {"train": train, "split": 1, "rows": rows, "parts": update_rows(train) // rows}
     lines = ['"output_dir": "trained",', f'"seed": {seed},']
     for keyword in call.keywords:
         names = {n.id for n in ast.walk(keyword.value) if isinstance(n, ast.Name)}

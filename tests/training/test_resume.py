@@ -191,7 +191,7 @@ class Whole:
     [
         ((Local(),), 2, "BatchQuantile works on a micro-batch as a whole"),
         ((Whole(),), 4, "8 rows cannot be split into 4 parts"),
-        ((), 3, "the 8 rows of an update cannot be split into 3"),
+        ((), 3, "the 8 rows of a micro-batch cannot be split into 3"),
         ((Local(), Whole()), 1, None),
         ((Whole(),), 2, None),
         ((), 2, None),
