@@ -56,6 +56,10 @@ class ReplayApp(PoiseApp):
     def alert(self, alert: Alert) -> None:
         """What happened long ago is no news."""
 
+    def _words(self) -> str:
+        """Nothing is waited for in a run that is over."""
+        return ""
+
     def on_view_ready(self) -> None:
         """Every screen gets the slider when it first comes to the front."""
         if not self.view.query(Slider):

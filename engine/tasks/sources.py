@@ -106,17 +106,16 @@ def _fetch(source: Hub, path: Path) -> None:
         raise PoiseError(
             f"revision of {source.name} is {source.revision!r}: give the 40 hexadecimal digits of a commit"
         )
+    # Asked here: the libraries look at it once, when they are imported, and otherwise try for half a minute.
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        raise _not_here(source, path, "HF_HUB_OFFLINE is set")
     from datasets import load_dataset
 
     try:
         rows = load_dataset(source.name, source.config, split=source.split, revision=source.revision)
     except Exception as error:
-        offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") or _is_network(error)
-        why = "the hub is not reached from here" if offline else f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise PoiseError(
-            f"the data set {source.name} at {source.revision[:12]} is not on this machine and cannot be fetched "
-            f"({why}): give a local file, or put one at {path}"
-        ) from None
+        told = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise _not_here(source, path, "the hub is not reached" if _is_network(error) else told) from None
     wanted = (*QUESTION, *ANSWER, "level")
     text = "".join(
         json.dumps({key: row[key] for key in wanted if key in row}, ensure_ascii=False, default=str) + "\n"
@@ -126,6 +125,13 @@ def _fetch(source: Hub, path: Path) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         file.write(text)
     Path(file.name).replace(path)
+
+
+def _not_here(source: Hub, path: Path, why: str) -> PoiseError:
+    return PoiseError(
+        f"the data set {source.name} at {source.revision[:12]} is not on this machine and cannot be fetched "
+        f"({why}): give a local file, or put one at {path}"
+    )
 
 
 def _is_network(error: BaseException | None) -> bool:

@@ -97,7 +97,7 @@ def test_the_same_seed_draws_the_same_and_a_longer_draw_begins_with_the_shorter(
         ({"examples": 0}, "examples"),
         ({"template": "alpaca"}, "template"),
         ({"colour": 1}, "unknown option 'colour'"),
-        ({}, "the hub is not reached from here"),
+        ({}, "HF_HUB_OFFLINE is set"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(options: dict[str, Any], reason: str) -> None:
