@@ -79,6 +79,7 @@ def test_two_replacers_of_a_stage_conflict_and_the_pipeline_agrees() -> None:
     assert refused > 5
 
 
+@pytest.mark.slow
 def test_what_is_called_dead_beside_another_is_found_inert_by_the_verifier(tmp_path: Path) -> None:
     from engine.verify.verify import verify
 
