@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import PoiseError
 from engine.tasks import load_taskset, prompting
 from engine.tasks.interface import Grade, Problem, Split, of_task
-from engine.tasks.math_grading import judge_response
+from engine.tasks.math_grading import grade_boxed
 from engine.tasks.math_problems import PART_WEIGHTS
 from engine.tasks.options import part_weights, refuse_unknown
 from engine.tasks.sources import Hub, Row, read_hub, read_jsonl
@@ -179,9 +179,7 @@ class MathBenchmarks:
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
         """See `TaskSet.grade`; the grader is that of the training."""
-        verdict = judge_response(problem.gold, completion, truncated)
-        parts = {"correct": float(verdict.correct), "format": float(verdict.valid)}
-        return Grade(parts, verdict.valid, verdict.correct)
+        return grade_boxed(problem.gold, completion, truncated)
 
     def _problem(self, task: str, row: Row) -> Problem:
         prompt = prompting.TEMPLATES[self.template](row.question, prompting.BOXED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from engine.tasks.interface import Grade
 from engine.tasks.math_answers import LONGEST, calculation, in_order, last_box, number, plain, quick, variables
 from engine.tasks.math_judge import JUDGE
 
@@ -32,6 +33,12 @@ def judge_response(gold: str, completion: str, truncated: bool) -> Verdict:
     if answer is None:
         return Verdict(False, False)
     return Verdict(True, is_right(gold, answer))
+
+
+def grade_boxed(gold: str, completion: str, truncated: bool) -> Grade:
+    """`judge_response` as a grade with the parts `correct` and `format`, the latter for an answer that is valid."""
+    verdict = judge_response(gold, completion, truncated)
+    return Grade({"correct": float(verdict.correct), "format": float(verdict.valid)}, verdict.valid, verdict.correct)
 
 
 @lru_cache(1 << 16)

@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import PoiseError
 from engine.tasks import prompting
 from engine.tasks.interface import Grade, Problem, Split
-from engine.tasks.math_grading import judge_response
+from engine.tasks.math_grading import grade_boxed
 from engine.tasks.options import part_weights, refuse_unknown, whole
 from engine.tasks.sources import Hub, Row, read_hub, read_jsonl
 from engine.tasks.splits import check_split, split_of
@@ -99,9 +99,7 @@ class MathProblems:
 
     def grade(self, problem: Problem, completion: str, truncated: bool) -> Grade:
         """See `TaskSet.grade`. Parts: `correct`, and `format` for a boxed answer in a response that was not cut off."""
-        verdict = judge_response(problem.gold, completion, truncated)
-        parts = {"correct": float(verdict.correct), "format": float(verdict.valid)}
-        return Grade(parts, verdict.valid, verdict.correct)
+        return grade_boxed(problem.gold, completion, truncated)
 
     def _problem(self, task: str, row: Row) -> Problem:
         prompt = prompting.TEMPLATES[self.template](row.question, prompting.BOXED)
